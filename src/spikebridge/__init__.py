@@ -1,0 +1,37 @@
+"""spikebridge: cross between artificial and spiking neural networks.
+
+Time comes first: a train is ``[time, batch, *unit]``. Modules hold settings, never state.
+"""
+
+from .blocks import QCFS as QCFS
+from .blocks import SpikingNetwork as SpikingNetwork
+from .conversion import Conversion as Conversion
+from .conversion import ConversionError as ConversionError
+from .conversion import Rule as Rule
+from .conversion import convert as convert
+from .core import ATan as ATan
+from .core import EachStep as EachStep
+from .core import Encoder as Encoder
+from .core import Neuron as Neuron
+from .core import OverTime as OverTime
+from .core import Rectangular as Rectangular
+from .core import Sigmoid as Sigmoid
+from .core import Surrogate as Surrogate
+from .core import Triangle as Triangle
+from .core import by_subtraction as by_subtraction
+from .core import declare_time as declare_time
+from .core import detached as detached
+from .core import fold as fold
+from .core import run as run
+from .core import straight_through as straight_through
+from .core import to_zero as to_zero
+from .core import unfold as unfold
+from .encoders import Direct as Direct
+from .encoders import Latency as Latency
+from .encoders import Phase as Phase
+from .encoders import Rate as Rate
+from .neurons import IF as IF
+from .neurons import LIF as LIF
+from .neurons import GroupNeuron as GroupNeuron
+
+__version__ = "0.1.0"

@@ -1,0 +1,38 @@
+"""A spiking network that looks like an ordinary one from outside."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ..core.encoder import Encoder
+from ..core.shapes import Value
+from ..core.time import declare_time
+
+
+class SpikingNetwork(nn.Module):
+    """encode -> body -> mean over time:  from values to values, in any network or training loop.
+
+    The encoder declares T: every neuron and lifted layer in ``body`` is told its name and the T it must see, so a
+    time axis lost on the way is an error that names the layer.
+
+    Args:
+        body: a network from trains to trains, for example ``nn.Sequential(OverTime(nn.Linear(64, 10)), LIF())``.
+        encoder: turns the values into the train that the body receives.
+
+    Shapes:  values [batch, *unit] -> [batch, *other].
+
+    >>> import torch
+    >>> from spikebridge import LIF, Direct, OverTime
+    >>> body = nn.Sequential(OverTime(nn.Linear(64, 32)), LIF(), OverTime(nn.Linear(32, 10)))
+    >>> SpikingNetwork(body, encoder=Direct(time_steps=4))(torch.zeros(8, 64)).shape
+    torch.Size([8, 10])
+    """
+
+    def __init__(self, body: nn.Module, *, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.body = declare_time(body, time_steps=encoder.time_steps)
+
+    def forward(self, values: Value) -> Value:
+        train: Tensor = self.body(self.encoder(values))
+        return train.mean(0)

@@ -1,0 +1,128 @@
+"""An encoder turns values into a train; its weights per step turn the train back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .shapes import SpikeTrain, Value, at_least_float32
+from .time import require_steps
+
+
+class Encoder(nn.Module, ABC):
+    """A code: spikes for a value, one weight per step to decode them, and the error that this costs.
+
+    decode(train) = low + (high - low) * sum_t w_t s_t,   and   |decode(encode(x)) - x| <= value_error
+    for every x in ``value_range`` (in expectation, for a stochastic code).
+
+    A subclass writes ``emit`` and ``step_weights`` for values in [0, 1], and ``unit_error``; checking, scaling and
+    decoding are derived here.
+
+    Args:
+        time_steps: T, number of steps (>= 1).
+        value_range: (low, high) of the values, mapped to [0, 1]; None leaves finite values as they are.
+
+    Attributes:
+        is_binary: every entry of the train is 0 or 1, so the layer that receives it accumulates and never multiplies.
+        is_stochastic: two calls may emit different trains.
+
+    Shapes:  values [batch, *unit] -> train [time, batch, *unit].
+    Raises:
+        TypeError: values are not floating point.
+        ValueError: values that are NaN, infinite or outside ``value_range``.
+    """
+
+    is_binary: ClassVar[bool] = True
+    is_stochastic: ClassVar[bool] = False
+
+    def __init__(self, *, time_steps: int, value_range: tuple[float, float] | None = (0.0, 1.0)) -> None:
+        super().__init__()
+        require_steps(time_steps, owner=type(self).__name__)
+        if value_range is not None and not value_range[0] < value_range[1]:
+            raise ValueError(f"{type(self).__name__} expects value_range = (low, high), low < high; got {value_range}.")
+        self.time_steps, self.value_range = time_steps, value_range
+
+    @abstractmethod
+    def emit(self, values: Value) -> SpikeTrain:
+        """The train for values that are already checked and mapped to [0, 1]."""
+
+    @property
+    @abstractmethod
+    def step_weights(self) -> Tensor:
+        """w_t for values in [0, 1], shape [time]."""
+
+    @property
+    def unit_error(self) -> float:
+        """The worst |decoded - value| on [0, 1], rounding of the arithmetic aside."""
+        return 0.0
+
+    @property
+    def value_error(self) -> float:
+        """The worst |decode(encode(x)) - x| over the value range, in the values' own units."""
+        return self.unit_error * self._span[1]
+
+    def encode(self, values: Value) -> SpikeTrain:
+        """Check ``values``, map them to [0, 1] and emit their train."""
+        self._check(values)
+        low, span = self._span
+        return self.emit((values.to(at_least_float32(values.dtype)) - low) / span)
+
+    def decode(self, train: SpikeTrain) -> Value:
+        """The value a train stands for; any train of T steps will do, spikes or logits.
+
+        Shapes:  train [time, batch, *unit] -> values [batch, *unit].
+        """
+        if train.ndim < 1 or train.shape[0] != self.time_steps:
+            raise ValueError(
+                f"{type(self).__name__}.decode expects a train [time={self.time_steps}, batch, *unit]; got shape "
+                f"{tuple(train.shape)}. Decode with the encoder that emitted it."
+            )
+        train = train.to(at_least_float32(train.dtype))
+        low, span = self._span
+        weighted: Tensor = torch.tensordot(self.step_weights.to(train), train, dims=1)
+        return low + span * weighted
+
+    def forward(self, values: Value) -> SpikeTrain:
+        """Encode, so that an encoder can stand first in an ``nn.Sequential``."""
+        return self.encode(values)
+
+    @property
+    def _span(self) -> tuple[float, float]:
+        low, high = self.value_range or (0.0, 1.0)
+        return low, high - low
+
+    def _check(self, values: Value) -> None:
+        name = type(self).__name__
+        if not values.is_floating_point():
+            raise TypeError(f"{name} expects floating-point values; got {values.dtype}. For bytes: values / 255.")
+        if values.ndim < 1 or values.numel() == 0:
+            raise ValueError(f"{name} expects values [batch, *unit], not empty; got shape {tuple(values.shape)}.")
+        low, high = self.value_range or (-float("inf"), float("inf"))
+        legal = torch.isfinite(values) & (values >= low) & (values <= high)
+        if torch.compiler.is_compiling():
+            # A message with numbers needs the numbers; a compiled graph must not stop to fetch them.
+            bounds = "be finite" if self.value_range is None else f"lie in [{low:g}, {high:g}]"
+            torch._assert_async(
+                legal.all(), f"{name} expects every value to {bounds}; got others. Normalise the input."
+            )
+        elif not bool(legal.all()):
+            raise ValueError(self._complaint(values))
+
+    def _complaint(self, values: Value) -> str:
+        name = type(self).__name__
+        finite = values[torch.isfinite(values)]
+        if finite.numel() < values.numel():
+            return (
+                f"{name} expects finite values; got {values.numel() - finite.numel()} NaN or infinite of "
+                f"{values.numel()}. Find where they arise: torch.isfinite(values).all(dim=0)."
+            )
+        low, high = self.value_range or (0.0, 1.0)
+        lowest, highest = finite.min().item(), finite.max().item()
+        wrong = f"minimum {lowest:.4g}" if lowest < low else f"maximum {highest:.4g}"
+        return (
+            f"{name} expects values in [{low:g}, {high:g}]; got {wrong}. Normalise the input or pass "
+            f"value_range=({min(lowest, low):.4g}, {max(highest, high):.4g})."
+        )

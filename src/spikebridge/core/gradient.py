@@ -1,0 +1,111 @@
+"""One substitution makes every step function trainable: a hard value forward, a smooth one backward."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
+    """The value of ``hard`` with the gradient of ``soft``.
+
+    The bracket matters: ``soft - soft`` is an exact zero, so the forward value is ``hard`` to the last bit.
+
+    Source:  Bengio, Leonard, Courville, arXiv 1308.3432.
+
+    >>> x = torch.tensor([1.7], requires_grad=True)
+    >>> y = straight_through(x.floor(), 3 * x)
+    >>> y.backward(); y.item(), x.grad.item()
+    (1.0, 3.0)
+    """
+    return hard.detach() + (soft - soft.detach())
+
+
+def quantise(level: Tensor, *, low: Tensor | float = 0.0, high: float) -> Tensor:
+    """The whole level at or below ``level``, within bounds:  clamp(floor(level), low, high).
+
+    Gradient: 1 where floor(level) lies in [low, high], 0 outside; none to ``low``. This one line is the QCFS
+    activation, a Group Neuron's count and, therefore, the reason why the two agree.
+
+    >>> quantise(torch.tensor([-1.2, 0.0, 2.9, 9.0]), high=4).tolist()
+    [0.0, 0.0, 2.0, 4.0]
+    """
+    floored = torch.floor(level)
+    if level.requires_grad:
+        floored = straight_through(floored, level)
+    return torch.where(floored < low, low, torch.where(floored > high, high, floored))
+
+
+class Surrogate(ABC):
+    """The spike function:  1 where x >= 0, else 0;  backward, the derivative of a smooth stand-in.
+
+    ``x`` is membrane - threshold, so the firing rule ``membrane >= threshold`` is fixed here, once, for every neuron:
+    reaching the threshold fires. A subclass is a frozen dataclass that gives the stand-in :meth:`soft`.
+    """
+
+    @abstractmethod
+    def soft(self, x: Tensor) -> Tensor:
+        """The smooth stand-in whose derivative replaces that of the step."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        spikes = (x >= 0).to(x.dtype)
+        return straight_through(spikes, self.soft(x)) if x.requires_grad else spikes
+
+
+@dataclass(frozen=True)
+class Sigmoid(Surrogate):
+    """soft(x) = 1 / (1 + exp(-slope x));  derivative at 0: slope / 4.
+
+    Source:  Zenke and Vogels, Neural Computation 33(4), 2021, "The remarkable robustness of surrogate gradient
+    learning ...", where it is one of the shapes compared.
+    """
+
+    slope: float = 4.0
+
+    def soft(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.slope * x)
+
+
+@dataclass(frozen=True)
+class ATan(Surrogate):
+    """soft(x) = arctan(pi slope x / 2) / pi + 1/2;  derivative at 0: slope / 2.
+
+    Source:  Fang et al., arXiv 2007.05785 (parametric LIF).
+    """
+
+    slope: float = 2.0
+
+    def soft(self, x: Tensor) -> Tensor:
+        return torch.arctan(math.pi / 2 * self.slope * x) / math.pi + 0.5
+
+
+@dataclass(frozen=True)
+class Triangle(Surrogate):
+    """Derivative max(0, 1 - |x| / width) / width, so soft(x) is its integral;  derivative at 0: 1 / width.
+
+    Source:  Esser et al., arXiv 1603.08270;  Bellec et al., arXiv 1803.09574.
+    Deviates:  Bellec et al. damp the derivative by 0.3; here it integrates to 1, like every other surrogate.
+    """
+
+    width: float = 1.0
+
+    def soft(self, x: Tensor) -> Tensor:
+        reach = (x / self.width).clamp(-1.0, 1.0)
+        return 0.5 + reach - 0.5 * reach * reach.abs()
+
+
+@dataclass(frozen=True)
+class Rectangular(Surrogate):
+    """soft(x) = clamp(x / width + 1/2, 0, 1);  derivative 1 / width for |x| <= width / 2, else 0.
+
+    Source:  Wu et al., arXiv 1706.02609 (STBP), curve h1.
+    """
+
+    width: float = 1.0
+
+    def soft(self, x: Tensor) -> Tensor:
+        return (x / self.width + 0.5).clamp(0.0, 1.0)

@@ -1,0 +1,120 @@
+"""A neuron is a pure step; time is driven in one place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from .shapes import Current, Spikes, SpikeTrain, along_channels, at_least_float32
+from .time import TimeAxis
+
+State = TypeVar("State", bound=tuple[Tensor, ...])
+
+
+class Neuron(TimeAxis, ABC, Generic[State]):
+    """A spiking neuron: settings in the module, state in the caller's hands.
+
+    Subclasses write ``initial_state`` and ``step``, both pure. Nothing is remembered between two calls, so there is
+    nothing to reset; a long simulation passes state on through :func:`run`.
+
+    Shapes:  currents [time, batch, *unit] -> train [time, batch, *unit].
+    """
+
+    @abstractmethod
+    def initial_state(self, current: Current) -> State:
+        """The state before the first step, shaped like ``current`` and at least float32."""
+
+    @abstractmethod
+    def step(self, current: Current, state: State) -> tuple[Spikes, State]:
+        """One step: what is emitted, and the state after it."""
+
+    @property
+    def spike_value(self) -> Tensor | float:
+        """What one spike carries: the output divided by it is a whole number of spikes."""
+        return 1.0
+
+    def forward(self, currents: SpikeTrain) -> SpikeTrain:
+        """Run over a whole train from the initial state; the leading axis must be the declared T."""
+        self.check_train(currents)
+        return run(self, currents)[0]
+
+
+def run(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None) -> tuple[SpikeTrain, State]:
+    """Drive ``neuron`` over ``currents``: the only time loop in the library.
+
+    Unlike calling the neuron, ``run`` takes a piece of a train of any length: ``run(second half, state)`` continues
+    where ``run(first half)`` stopped, and the two together equal one run over the whole.
+
+    Args:
+        neuron: any :class:`Neuron`.
+        currents: [time, batch, *unit], floating point; narrower than float32 is widened first.
+        state: the state to start from; None starts afresh.
+
+    Shapes:  currents [time, batch, *unit] -> (train [time, batch, *unit], state).
+    Raises:
+        TypeError: currents are not floating point.
+        ValueError: fewer than two axes, no step, or a state made for another batch.
+
+    >>> from spikebridge import IF
+    >>> train, state = run(IF(), torch.full((4, 1), 0.5))
+    >>> train.flatten().tolist(), state.membrane.item()
+    ([0.0, 1.0, 0.0, 1.0], 0.0)
+    """
+    _check_currents(neuron, currents)
+    currents = currents.to(at_least_float32(currents.dtype))
+    start = neuron.initial_state(currents[0])
+    if state is None:
+        state = start
+    else:
+        _check_state(neuron, state, start)
+    steps = []
+    for current in currents.unbind(0):
+        spikes, state = neuron.step(current, state)
+        steps.append(spikes)
+    return torch.stack(steps), state
+
+
+def at_rest(current: Current, level: Tensor | float = 0.0) -> Tensor:
+    """A state tensor shaped like ``current``, filled with ``level`` and at least float32."""
+    rest = torch.zeros_like(current, dtype=at_least_float32(current.dtype))
+    return rest + (along_channels(level, current) if isinstance(level, Tensor) else level)
+
+
+def positive_setting(value: float | Tensor, *, owner: str, name: str) -> Tensor:
+    """A neuron's setting as a float tensor of its own, refused unless every entry is finite and above zero."""
+    setting = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.float32).detach().clone()
+    if not bool((torch.isfinite(setting) & (setting > 0)).all()):
+        lowest = setting.min().item() if setting.numel() else "nothing"
+        raise ValueError(f"{owner} expects {name} > 0 and finite; got {lowest}. Pass a positive number.")
+    return setting
+
+
+def brief(setting: Tensor) -> str:
+    """A setting for printing: the number itself, or the range of a per-channel tensor."""
+    if setting.numel() == 1:
+        return f"{setting.item():.4g}"
+    return f"{setting.min().item():.4g}..{setting.max().item():.4g} over {setting.numel()} channels"
+
+
+def _check_currents(neuron: Neuron[State], currents: SpikeTrain) -> None:
+    name = type(neuron).__name__
+    if not currents.is_floating_point():
+        raise TypeError(f"{name} expects floating-point currents; got {currents.dtype}. Convert with .float().")
+    if currents.ndim < 2 or currents.shape[0] == 0:
+        raise ValueError(
+            f"{name} expects currents [time, batch, *unit] with time >= 1; got shape {tuple(currents.shape)}. "
+            f"Put time first and give it at least one step."
+        )
+
+
+def _check_state(neuron: Neuron[State], state: State, start: State) -> None:
+    got = [tuple(part.shape) for part in state]
+    expected = [tuple(part.shape) for part in start]
+    if got != expected:
+        raise ValueError(
+            f"{type(neuron).__name__} expects a state of shapes {expected} for these currents; got {got}. "
+            f"Pass the state of the same batch, or none to start afresh."
+        )

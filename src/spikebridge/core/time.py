@@ -1,0 +1,165 @@
+"""The time axis: fold it away, loop over it, and notice when it is lost."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from .shapes import SpikeTrain
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def fold(train: SpikeTrain) -> Tensor:
+    """Merge time into the batch: ``[time, batch, *unit] -> [time * batch, *unit]``."""
+    return train.flatten(0, 1)
+
+
+def unfold(folded: Tensor, *, time_steps: int) -> SpikeTrain:
+    """Undo :func:`fold`: ``[time * batch, *unit] -> [time, batch, *unit]``.
+
+    Raises:
+        ValueError: the leading axis is not a multiple of ``time_steps``.
+
+    >>> unfold(fold(torch.zeros(4, 2, 3)), time_steps=4).shape
+    torch.Size([4, 2, 3])
+    """
+    if time_steps < 1 or folded.shape[0] % time_steps:
+        raise ValueError(
+            f"unfold expects [time * batch, *unit] with time = {time_steps}; got shape {tuple(folded.shape)}, whose "
+            f"leading axis is not a multiple of {time_steps}. Pass the time_steps the tensor was folded with."
+        )
+    return folded.reshape(time_steps, folded.shape[0] // time_steps, *folded.shape[1:])
+
+
+class TimeAxis(nn.Module):
+    """A module that takes a train, and knows how long that train must be once somebody has declared it.
+
+    Attributes:
+        time_steps: T as declared by :func:`declare_time`, or None while nobody has.
+        label: the module's name in the network it was declared in; errors quote it.
+    """
+
+    time_steps: int | None = None
+    label: str = ""
+
+    def check_train(self, train: SpikeTrain) -> None:
+        """Refuse a tensor that cannot be this module's train.
+
+        Raises:
+            ValueError: fewer than two axes, no step at all, or a leading axis other than the declared T.
+        """
+        expected = f"{self._name()} expects a train [time={self.time_steps or 'T'}, batch, *unit]"
+        if train.ndim < 2:
+            raise ValueError(f"{expected}; got shape {tuple(train.shape)}. Add the missing axis, time first.")
+        if train.shape[0] == 0:
+            raise ValueError(f"{expected} with T >= 1; got shape {tuple(train.shape)}, which has no step to run.")
+        if self.time_steps is not None and train.shape[0] != self.time_steps:
+            raise ValueError(
+                f"{expected}; got shape {tuple(train.shape)}, whose leading axis is {train.shape[0]}. If time was "
+                f"folded into the batch, unfold(tensor, time_steps={self.time_steps}) first; if T has changed, "
+                f"declare_time(network, time_steps={train.shape[0]})."
+            )
+
+    def _name(self) -> str:
+        return f"{type(self).__name__} '{self.label}'" if self.label else type(self).__name__
+
+
+def declare_time(network: Network, *, time_steps: int) -> Network:
+    """Tell every neuron and lifted layer of ``network`` its name and the T it must see; return the network.
+
+    From then on a tensor with any other leading axis is an error that names the layer: time folded into the batch
+    and never unfolded would otherwise integrate across the samples of a batch, without a word.
+
+    Raises:
+        ValueError: ``time_steps`` < 1, or nothing in the network has a time axis.
+
+    >>> net = declare_time(nn.Sequential(OverTime(nn.Linear(3, 2))), time_steps=4)
+    >>> net(torch.zeros(8, 3))
+    Traceback (most recent call last):
+    ValueError: OverTime '0' expects a train [time=4, batch, *unit]; got shape (8, 3), whose leading axis is 8. ...
+    """
+    require_steps(time_steps, owner="declare_time")
+    timed = [(name, module) for name, module in network.named_modules() if isinstance(module, TimeAxis)]
+    if not timed:
+        raise ValueError(
+            f"declare_time found no neuron and no lifted layer in {type(network).__name__}. "
+            f"Put neurons in it, or lift its layers with OverTime or EachStep."
+        )
+    for name, module in timed:
+        module.time_steps, module.label = time_steps, name
+    return network
+
+
+def require_steps(time_steps: int, *, owner: str) -> None:
+    """Refuse a T that is not a whole number of at least one step."""
+    if not isinstance(time_steps, int) or isinstance(time_steps, bool):
+        raise TypeError(f"{owner} expects time_steps to be an int; got {time_steps!r}.")
+    if time_steps < 1:
+        raise ValueError(f"{owner} expects time_steps >= 1; got {time_steps}. Run at least one step.")
+
+
+class _Lifted(TimeAxis, nn.Sequential):
+    def layers(self, values: Tensor) -> Tensor:
+        """The lifted layers, one after another, on tensors without a time axis."""
+        for layer in self:
+            values = layer(values)
+        return values
+
+
+class OverTime(_Lifted):
+    """Apply stateless layers to all steps at once, by folding time into the batch.
+
+    Stock ``torch.nn`` layers serve as they are. BatchNorm sees the statistics of all T * batch samples together;
+    use :class:`EachStep` for statistics of each step. A train that merely repeats one value (``Direct``) is computed
+    once and repeated, in eval mode, where no layer can tell the difference.
+
+    Shapes:  train [time, batch, *unit] -> train [time, batch, *other].
+    Raises:  ValueError: see :meth:`TimeAxis.check_train`.
+
+    >>> OverTime(nn.Flatten(), nn.Linear(12, 5))(torch.zeros(4, 2, 3, 2, 2)).shape
+    torch.Size([4, 2, 5])
+    """
+
+    def forward(self, train: SpikeTrain) -> SpikeTrain:
+        self.check_train(train)
+        if train.stride(0) == 0 and not self.training:
+            step = self.layers(train[0])
+            return step.expand(train.shape[0], *step.shape)
+        return unfold(self.layers(fold(train)), time_steps=train.shape[0])
+
+
+class EachStep(_Lifted):
+    """Apply stateless layers to one step after another.
+
+    Equal to :class:`OverTime` except for layers that look at the whole batch: here BatchNorm normalises each step
+    by its own statistics, and dropout draws afresh.
+
+    Shapes:  train [time, batch, *unit] -> train [time, batch, *other].
+    Raises:  ValueError: see :meth:`TimeAxis.check_train`.
+    """
+
+    def forward(self, train: SpikeTrain) -> SpikeTrain:
+        self.check_train(train)
+        return torch.stack([self.layers(step) for step in train.unbind(0)])
+
+
+def repeat_over_time(values: Tensor, *, time_steps: int) -> Tensor:
+    """The same value at every step, time folded into the batch: ``[batch, *unit] -> [time * batch, *unit]``."""
+    return fold(values.expand(time_steps, *values.shape))
+
+
+class Folded(nn.Module):
+    """Run a module that takes trains inside a graph that has time folded into the batch.
+
+    Shapes:  [time * batch, *unit] -> [time * batch, *other].
+    """
+
+    def __init__(self, module: TimeAxis) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, folded: Tensor, time_steps: int) -> Tensor:
+        return fold(self.module(unfold(folded, time_steps=time_steps)))

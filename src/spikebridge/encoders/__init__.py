@@ -1,0 +1,10 @@
+"""One code per file; an export line here is all that a new one needs."""
+
+from ..core.catalogue import catalogue
+from ..core.encoder import Encoder
+from .direct import Direct as Direct
+from .latency import Latency as Latency
+from .phase import Phase as Phase
+from .rate import Rate as Rate
+
+ENCODERS = catalogue(globals(), Encoder)

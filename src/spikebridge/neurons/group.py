@@ -1,0 +1,84 @@
+"""The Group Neuron: several thresholds on one membrane."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..core.gradient import quantise
+from ..core.neuron import Neuron, at_rest, brief, positive_setting
+from ..core.shapes import Current, Spikes, along_channels
+
+REST = 0.5
+"""Membrane before the first step, in levels. One half, as in QCFS: counts round to the nearest level."""
+
+
+class GroupState(NamedTuple):
+    """What a Group Neuron carries from step to step."""
+
+    membrane: Tensor  # [batch, *unit], in levels of threshold / members
+    emitted: Tensor  # [batch, *unit], spikes emitted so far less spikes retracted; whole numbers >= 0
+
+
+class GroupNeuron(Neuron[GroupState]):
+    """``members`` IF neurons that share one membrane and fire at 1/m, 2/m, ... m/m of the threshold.
+
+    With one level u = threshold / members and the membrane v in levels,
+
+        v <- v + current / u;   k = clamp(floor(v), low, members);   v <- v - k;   emit k * u
+
+    where low = 0, or -min(members, spikes so far) when ``signed``: a signed neuron takes back spikes it should not
+    have sent, but never more than it has sent. ``k`` counts the members that fire in this step; they are nested, so
+    the count is a thermometer code of the members' spikes. At T = 1 the neuron is a quantised activation, QCFS with
+    L = members levels, and nothing else: what it buys is latency, not fewer spikes.
+
+    Args:
+        threshold: where all members have fired (> 0), in units of the current; a float, or one number per channel.
+        members: m, number of levels (>= 1). One member is an IF with soft reset and rest 1/2.
+        signed: allow spikes to be retracted, which undoes the error that the order of its inputs causes.
+
+    Shapes:  currents [time, batch, *unit] -> train [time, batch, *unit], multiples of threshold / members.
+    Raises:  ValueError: members < 1; a threshold that is not positive and finite.
+    Source:  Lv et al., arXiv 2402.19061. The gradient is that of QCFS (Bu et al., ICLR 2022).
+    Deviates:  one membrane and one count instead of m equal copies of a membrane; the membrane is kept in levels, so
+        that subtracting a count is exact; ``signed`` and per-channel thresholds are additions.
+
+    >>> GroupNeuron(threshold=1.0, members=4)(torch.tensor([[0.3], [0.3], [9.0]])).flatten().tolist()
+    [0.25, 0.25, 1.0]
+    """
+
+    threshold: Tensor
+
+    def __init__(self, *, threshold: float | Tensor = 1.0, members: int = 16, signed: bool = False) -> None:
+        super().__init__()
+        if not isinstance(members, int) or isinstance(members, bool) or members < 1:
+            raise ValueError(f"GroupNeuron expects members >= 1, a whole number; got {members!r}.")
+        self.register_buffer("threshold", positive_setting(threshold, owner="GroupNeuron", name="threshold"))
+        self.members, self.signed = members, signed
+
+    @property
+    def spike_value(self) -> Tensor:
+        """One level: threshold / members."""
+        return self.threshold / self.members
+
+    def initial_state(self, current: Current) -> GroupState:
+        return GroupState(at_rest(current, REST), at_rest(current))
+
+    def step(self, current: Current, state: GroupState) -> tuple[Spikes, GroupState]:
+        level = along_channels(self.spike_value, current)
+        membrane = state.membrane + current / level
+        low = -state.emitted.detach().clamp(max=self.members) if self.signed else 0.0
+        fired = quantise(membrane, low=low, high=self.members)
+        return fired * level, GroupState(membrane - fired, state.emitted + fired)
+
+    def extra_repr(self) -> str:
+        return f"threshold={brief(self.threshold)}, members={self.members}, signed={self.signed}"
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # A QCFS of the same name holds the same threshold, unconstrained: its checkpoint loads here too.
+        raw = state_dict.pop(prefix + "raw_threshold", None)
+        if raw is not None:
+            state_dict[prefix + "threshold"] = torch.nn.functional.softplus(raw)
+        super()._load_from_state_dict(state_dict, prefix, *args)
