@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from ..core.gradient import quantise
 from ..core.neuron import brief, positive_setting
+from ..core.positive import positive, raw_of
 from ..core.shapes import along_channels, at_least_float32
 
 
@@ -18,8 +18,8 @@ class QCFS(nn.Module):
         qcfs(z) = u * clamp(floor(z / u + 1/2), 0, levels)
 
     Gradient (a = qcfs(z)):  da/dz = 1 for -u/2 <= z < threshold + u/2, else 0;
-    da/dthreshold = (a - z) / threshold there, 1 above, 0 below. The threshold is softplus(raw_threshold), so no
-    optimiser can make it negative.
+    da/dthreshold = (a - z) / threshold there, 1 above, 0 below. The threshold is positive(raw_threshold), a
+    softplus, so no optimiser can make it negative.
 
     One step of ``GroupNeuron(threshold, members=levels)`` computes the same function with the same arithmetic.
 
@@ -43,13 +43,12 @@ class QCFS(nn.Module):
             raise ValueError(f"QCFS expects levels >= 1, a whole number; got {levels!r}.")
         setting = positive_setting(threshold, owner="QCFS", name="threshold")
         self.levels = levels
-        # The inverse of softplus, in the form that does not overflow.
-        self.raw_threshold = nn.Parameter(setting + torch.log(-torch.expm1(-setting)))
+        self.raw_threshold = nn.Parameter(raw_of(setting))
 
     @property
     def threshold(self) -> Tensor:
         """Where the last level is reached."""
-        return nn.functional.softplus(self.raw_threshold)
+        return positive(self.raw_threshold)
 
     def forward(self, values: Tensor) -> Tensor:
         level = along_channels(self.threshold / self.levels, values)

@@ -67,8 +67,9 @@ class Encoder(nn.Module, ABC):
     def encode(self, values: Value) -> SpikeTrain:
         """Check ``values``, map them to [0, 1] and emit their train."""
         self._check(values)
+        values = values.to(at_least_float32(values.dtype))
         low, span = self._span
-        return self.emit((values.to(at_least_float32(values.dtype)) - low) / span)
+        return self.emit(values if self.value_range is None else (values - low) / span)
 
     def decode(self, train: SpikeTrain) -> Value:
         """The value a train stands for; any train of T steps will do, spikes or logits.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..core.gradient import quantise
 from ..core.neuron import Neuron, at_rest, brief, positive_setting
+from ..core.positive import positive
 from ..core.shapes import Current, Spikes, along_channels
 
 REST = 0.5
@@ -80,5 +80,5 @@ class GroupNeuron(Neuron[GroupState]):
         # A QCFS of the same name holds the same threshold, unconstrained: its checkpoint loads here too.
         raw = state_dict.pop(prefix + "raw_threshold", None)
         if raw is not None:
-            state_dict[prefix + "threshold"] = torch.nn.functional.softplus(raw)
+            state_dict[prefix + "threshold"] = positive(raw)
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,0 +1,53 @@
+# Two commands do everything: `make demo` and `make test`. Each sets up .venv by itself when it is missing.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types layers doctest check format benchmark clean
+
+help:  ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "spikebridge needs Python >= 3.10; got $$($(PYTHON) --version). Set PYTHON=/path/to/python3."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+setup: $(READY)  ## make .venv and install everything into it
+
+demo: $(READY)  ## train two networks on real digits and turn them into spiking ones
+	$(BIN)/spikebridge demo $(ARGS)
+
+test: $(READY)  ## run the test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## static types
+	$(BIN)/mypy
+
+layers: $(READY)  ## imports go one way
+	$(BIN)/lint-imports
+
+doctest: $(READY)  ## the examples in docstrings and pages
+	$(BIN)/python -m pytest src --doctest-modules
+	$(BIN)/python -m pytest README.md docs
+
+check: lint types layers doctest test  ## everything CI runs
+
+format: $(READY)  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(READY)  ## time the claims, append to benchmarks/results
+	$(BIN)/python benchmarks/driver.py
+	$(BIN)/python benchmarks/import_cost.py
+
+clean:  ## remove what was built
+	rm -rf $(VENV) runs build dist

@@ -1,0 +1,60 @@
+"""Which neuron spiked when: counts, not outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..core.neuron import Neuron
+from ..core.shapes import SpikeTrain, along_channels
+
+
+@contextmanager
+def record_spikes(network: nn.Module) -> Iterator[dict[str, SpikeTrain]]:
+    """Collect the spike counts of every neuron called inside the block, by the neuron's name in the network.
+
+    A count is a whole number of spikes in one step: 0 or 1 for IF and LIF, up to ``members`` for a Group Neuron,
+    negative where a signed one takes spikes back. The network is left as it was.
+
+    Shapes:  each train is [time, batch, *unit].
+    Raises:  ValueError: the network has no neuron.
+
+    >>> import torch
+    >>> from spikebridge import GroupNeuron
+    >>> with record_spikes(nn.Sequential(GroupNeuron(members=4))) as trains:
+    ...     _ = nn.Sequential(GroupNeuron(members=4))(torch.ones(2, 1))
+    >>> trains
+    {}
+    >>> network = nn.Sequential(GroupNeuron(members=4))
+    >>> with record_spikes(network) as trains:
+    ...     _ = network(torch.ones(2, 1))
+    >>> trains["0"].flatten().tolist()
+    [4.0, 4.0]
+    """
+    trains: dict[str, SpikeTrain] = {}
+    neurons = {name: module for name, module in network.named_modules() if isinstance(module, Neuron)}
+    if not neurons:
+        raise ValueError(f"record_spikes found no neuron in {type(network).__name__}; pass a spiking network.")
+
+    def remember(name: str) -> Any:
+        def hook(neuron: Neuron[Any], _: Any, output: SpikeTrain) -> None:
+            trains[name] = spike_counts(neuron, output)
+
+        return hook
+
+    handles = [neuron.register_forward_hook(remember(neuron.label or name)) for name, neuron in neurons.items()]
+    try:
+        yield trains
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def spike_counts(neuron: Neuron[Any], output: SpikeTrain) -> SpikeTrain:
+    """The whole number of spikes behind each entry of a neuron's output."""
+    value = neuron.spike_value
+    unit = along_channels(value, output[0]) if isinstance(value, Tensor) else value
+    return (output / unit).round().detach()

@@ -1,0 +1,1 @@
+"""Whole methods: each composes the parts below it, and leaves a record."""

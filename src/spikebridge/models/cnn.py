@@ -1,0 +1,45 @@
+"""A small convolutional network: one definition for the ANN, the QCFS network and the SNN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from ..core.neuron import Neuron
+from ..core.time import OverTime
+
+
+def cnn(
+    *,
+    classes: int = 10,
+    in_channels: int = 1,
+    widths: tuple[int, int, int] = (16, 32, 64),
+    image_size: int = 8,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+) -> nn.Sequential:
+    """Three convolutions with BatchNorm, two average pools, a hidden layer and a readout.
+
+    ``activation`` decides what the network is: ``nn.ReLU`` gives the ANN, ``QCFS`` the ANN that converts without
+    loss, a neuron such as ``GroupNeuron`` the SNN, whose layers are lifted over time and which takes trains. All
+    three have the same names in their state dict, so weights pass from one to the other.
+
+    Shapes:  [batch, in_channels, image_size, image_size] -> [batch, classes]; with a neuron, [time, ...] before both.
+
+    >>> import torch
+    >>> from spikebridge import LIF
+    >>> cnn()(torch.zeros(2, 1, 8, 8)).shape, cnn(activation=LIF)(torch.zeros(4, 2, 1, 8, 8)).shape
+    (torch.Size([2, 10]), torch.Size([4, 2, 10]))
+    """
+    first, second, third = widths
+    features = third * (image_size // 4) ** 2
+    stages = [
+        [nn.Conv2d(in_channels, first, 3, padding=1, bias=False), nn.BatchNorm2d(first)],
+        [nn.Conv2d(first, second, 3, padding=1, bias=False), nn.BatchNorm2d(second)],
+        [nn.AvgPool2d(2), nn.Conv2d(second, third, 3, padding=1, bias=False), nn.BatchNorm2d(third)],
+        [nn.AvgPool2d(2), nn.Flatten(), nn.Linear(features, 128)],
+    ]
+    activations = [activation() for _ in stages]
+    lift = OverTime if isinstance(activations[0], Neuron) else nn.Sequential
+    pairs = [(lift(*stage), act) for stage, act in zip(stages, activations, strict=True)]
+    return nn.Sequential(*(layer for pair in pairs for layer in pair), lift(nn.Linear(128, classes)))

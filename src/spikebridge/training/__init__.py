@@ -1,0 +1,3 @@
+"""How weights are found."""
+
+from .fit import fit as fit

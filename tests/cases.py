@@ -1,0 +1,48 @@
+"""The tables the contract suite runs over: every exported class, and the variants worth their own row."""
+
+from __future__ import annotations
+
+import torch
+
+from spikebridge import IF, LIF, GroupNeuron, Neuron, Rectangular, by_subtraction, detached, to_zero
+from spikebridge.core import SURROGATES, Encoder
+from spikebridge.encoders import ENCODERS
+from spikebridge.neurons import NEURONS
+
+CHANNELS = 3
+PER_CHANNEL = torch.tensor([0.5, 1.0, 2.0])
+
+NEURON_VARIANTS: dict[str, Neuron] = {
+    "IF hard reset": IF(reset=to_zero),
+    "IF converted": IF(threshold=0.7, spike_value=0.7, rest=0.5),
+    "IF per channel": IF(threshold=PER_CHANNEL, spike_value=PER_CHANNEL, rest=0.25),
+    "LIF hard reset": LIF(reset=to_zero),
+    "LIF decay input": LIF(decay=0.75, decay_input=True, threshold=0.4),
+    "LIF learned": LIF(decay=0.9, learn_decay=True),
+    "LIF per channel": LIF(decay=torch.tensor([0.1, 0.5, 0.9]), threshold=PER_CHANNEL, learn_decay=True),
+    "LIF detached": LIF(reset=detached(by_subtraction), surrogate=Rectangular(width=2.0)),
+    "Group one member": GroupNeuron(members=1),
+    "Group three members": GroupNeuron(members=3, threshold=0.6),
+    "Group per channel": GroupNeuron(members=4, threshold=PER_CHANNEL),
+    "Group signed": GroupNeuron(members=4, signed=True),
+    "Group signed per channel": GroupNeuron(members=2, threshold=PER_CHANNEL, signed=True),
+}
+NEURON_CASES: dict[str, Neuron] = {**{name: kind() for name, kind in NEURONS.items()}, **NEURON_VARIANTS}
+
+ENCODER_CASES: dict[str, Encoder] = {
+    **{name: kind() for name, kind in ENCODERS.items()},
+    **{f"{name} T=1": kind(time_steps=1) for name, kind in ENCODERS.items()},
+    **{f"{name} T=5": kind(time_steps=5) for name, kind in ENCODERS.items()},
+    **{
+        f"{name} on [-2, 3]": kind(time_steps=6, value_range=(-2.0, 3.0))
+        for name, kind in ENCODERS.items()
+        if name != "Direct"
+    },
+}
+
+SURROGATE_CASES = {name: kind() for name, kind in SURROGATES.items()}
+
+
+def currents(*, time: int = 6, batch: int = 4, unit: tuple[int, ...] = (CHANNELS, 5)) -> torch.Tensor:
+    """Random signed currents that make every neuron of the table spike in some steps and not in others."""
+    return torch.randn(time, batch, *unit) * 0.8 + 0.3

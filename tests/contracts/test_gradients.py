@@ -1,0 +1,75 @@
+"""What holds for every surrogate: the forward is the step, the backward is the stand-in's derivative."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from spikebridge import Surrogate, straight_through
+from spikebridge.core import SURROGATES, quantise
+
+from ..cases import SURROGATE_CASES
+
+STEP = 1e-6
+every_surrogate = pytest.mark.parametrize("surrogate", SURROGATE_CASES.values(), ids=SURROGATE_CASES)
+
+
+def test_table_covers_catalogue() -> None:
+    assert set(SURROGATES) == {"Sigmoid", "ATan", "Triangle", "Rectangular"} == set(SURROGATE_CASES)
+
+
+@every_surrogate
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_forward_is_the_step_and_reaching_the_threshold_fires(surrogate: Surrogate, requires_grad: bool) -> None:
+    tiny = torch.finfo(torch.float32).tiny
+    x = torch.tensor([-3.0, -tiny, -0.0, 0.0, tiny, 3.0], requires_grad=requires_grad)
+    assert surrogate(x).tolist() == [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
+
+
+@every_surrogate
+def test_gradient_equals_finite_differences_of_the_stand_in(surrogate: Surrogate) -> None:
+    # An even number of points, so that none falls on a corner of a piecewise stand-in.
+    x = torch.linspace(-1.7, 1.7, 1000, dtype=torch.float64).requires_grad_()
+    surrogate(x).sum().backward()
+    with torch.no_grad():
+        differences = (surrogate.soft(x + STEP) - surrogate.soft(x - STEP)) / (2 * STEP)
+    assert torch.allclose(x.grad, differences, atol=1e-6)
+
+
+@every_surrogate
+def test_stand_in_rises_from_zero_to_one(surrogate: Surrogate) -> None:
+    soft = surrogate.soft(torch.linspace(-1e6, 1e6, 100_001, dtype=torch.float64))
+    assert (soft.diff() >= 0).all()
+    assert soft[0].item() == pytest.approx(0.0, abs=1e-6)
+    assert soft[-1].item() == pytest.approx(1.0, abs=1e-6)
+    assert surrogate.soft(torch.zeros(1)).item() == pytest.approx(0.5)
+
+
+@every_surrogate
+def test_surrogates_compare_and_print(surrogate: Surrogate) -> None:
+    assert surrogate == type(surrogate)()
+    assert type(surrogate).__name__ in repr(surrogate)
+
+
+@pytest.mark.parametrize(("name", "peak"), [("Sigmoid", 1.0), ("ATan", 1.0), ("Triangle", 1.0), ("Rectangular", 1.0)])
+def test_slope_at_threshold_is_the_documented_one(name: str, peak: float) -> None:
+    x = torch.zeros(1, requires_grad=True)
+    SURROGATE_CASES[name](x).backward()
+    assert x.grad.item() == pytest.approx(peak)
+
+
+def test_straight_through_keeps_every_bit_of_the_forward() -> None:
+    hard = torch.randn(10_000) * 1e-6
+    soft = torch.randn(10_000) * 1e6
+    assert torch.equal(straight_through(hard, soft), hard)
+
+
+def test_quantise_gradient_is_one_inside_and_zero_outside() -> None:
+    x = torch.tensor([-0.1, 0.0, 0.5, 4.0, 4.9, 5.0], requires_grad=True)
+    quantise(x, high=4).sum().backward()
+    assert x.grad.tolist() == [0.0, 1.0, 1.0, 1.0, 1.0, 0.0]
+
+
+def test_quantise_does_not_depend_on_whether_a_gradient_is_asked_for() -> None:
+    x = torch.randn(10_000) * 5
+    assert torch.equal(quantise(x, low=-3.0, high=7), quantise(x.clone().requires_grad_(), low=-3.0, high=7))

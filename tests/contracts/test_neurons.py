@@ -1,0 +1,172 @@
+"""What holds for every neuron, over the whole catalogue."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from spikebridge import Neuron, declare_time, run
+from spikebridge.measure import spike_counts
+from spikebridge.neurons import NEURONS
+
+from ..cases import NEURON_CASES, currents
+
+every_neuron = pytest.mark.parametrize("neuron", NEURON_CASES.values(), ids=NEURON_CASES)
+
+
+def test_table_covers_catalogue() -> None:
+    assert len(NEURONS) >= 3
+    assert {type(neuron) for neuron in NEURON_CASES.values()} == set(NEURONS.values())
+
+
+@every_neuron
+def test_run_equals_stepping_by_hand(neuron: Neuron) -> None:
+    x = currents()
+    state, by_hand = neuron.initial_state(x[0]), []
+    for current in x:
+        spikes, state = neuron.step(current, state)
+        by_hand.append(spikes)
+    assert torch.equal(neuron(x), torch.stack(by_hand))
+
+
+@every_neuron
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_split_run_equals_whole_run(neuron: Neuron, cut: int) -> None:
+    x = currents()
+    whole, end = run(neuron, x)
+    first, state = run(neuron, x[:cut])
+    second, split_end = run(neuron, x[cut:], state)
+    assert torch.equal(torch.cat([first, second]), whole)
+    assert all(torch.equal(a, b) for a, b in zip(end, split_end, strict=True))
+
+
+@every_neuron
+def test_forwards_do_not_influence_each_other(neuron: Neuron) -> None:
+    x, other_batch = currents(), currents(batch=7)
+    before = neuron(x)
+    neuron(other_batch)
+    neuron(other_batch[:, :1])
+    assert torch.equal(neuron(x), before)
+
+
+@every_neuron
+def test_step_leaves_its_arguments_and_the_module_untouched(neuron: Neuron) -> None:
+    x = currents()
+    state = neuron.initial_state(x[0])
+    saved = [x.clone(), *(part.clone() for part in state)]
+    attributes = {name: id(value) for name, value in vars(neuron).items()}
+    neuron.step(x[0], state)
+    assert all(torch.equal(a, b) for a, b in zip(saved, [x, *state], strict=True))
+    assert {name: id(value) for name, value in vars(neuron).items()} == attributes
+
+
+@every_neuron
+def test_output_is_a_whole_number_of_spikes(neuron: Neuron) -> None:
+    train = neuron(currents())
+    counts = spike_counts(neuron, train)
+    most = getattr(neuron, "members", 1)
+    least = -most if getattr(neuron, "signed", False) else 0
+    assert counts.min() >= least
+    assert 0 < counts.max() <= most
+    value = neuron.spike_value
+    unit = value.reshape(-1, 1) if isinstance(value, torch.Tensor) and value.ndim else value
+    assert torch.equal(counts * unit, train)
+
+
+@every_neuron
+def test_gradient_is_finite_and_reaches_currents_and_parameters(neuron: Neuron) -> None:
+    neuron = copy.deepcopy(neuron)
+    x = currents().requires_grad_()
+    (neuron(x) * torch.randn_like(x)).sum().backward()
+    for leaf in [x, *neuron.parameters()]:
+        assert leaf.grad is not None
+        assert torch.isfinite(leaf.grad).all()
+        assert leaf.grad.abs().sum() > 0
+
+
+@every_neuron
+def test_backward_twice_on_fresh_forwards(neuron: Neuron) -> None:
+    x = currents().requires_grad_()
+    neuron(x).sum().backward()
+    first = x.grad.clone()
+    x.grad = None
+    neuron(x).sum().backward()
+    assert torch.equal(x.grad, first)
+
+
+@every_neuron
+def test_compiles_without_a_break_and_spikes_the_same(neuron: Neuron) -> None:
+    torch._dynamo.reset()
+    x = currents()
+    assert torch.equal(torch.compile(neuron, fullgraph=True)(x), neuron(x))
+
+
+@every_neuron
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_state_stays_wide_when_currents_are_narrow(neuron: Neuron, dtype: torch.dtype) -> None:
+    narrow = currents(time=64).to(dtype)
+    train, state = run(neuron, narrow)
+    assert all(part.dtype == torch.float32 for part in state)
+    assert torch.equal(train, neuron(narrow.float()))
+
+
+@every_neuron
+def test_autocast_does_not_change_the_spikes(neuron: Neuron) -> None:
+    layer, x = nn.Linear(5, 5), currents(time=32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = layer(x)
+        inside = neuron(y)
+    assert y.dtype == torch.bfloat16
+    assert torch.equal(inside, neuron(y.float()))
+
+
+@every_neuron
+def test_double_precision_is_kept(neuron: Neuron) -> None:
+    train, state = run(neuron, currents().double())
+    assert train.dtype == torch.float64
+    assert all(part.dtype == torch.float64 for part in state)
+
+
+@every_neuron
+def test_state_dict_round_trip_and_deep_copy(neuron: Neuron) -> None:
+    x, fresh = currents(), copy.deepcopy(neuron)
+    for tensor in fresh.state_dict().values():
+        tensor.fill_(0.123)
+    fresh.load_state_dict(neuron.state_dict())
+    assert torch.equal(fresh(x), neuron(x))
+
+
+@every_neuron
+def test_runs_on_any_rank_of_unit(neuron: Neuron) -> None:
+    for unit in [(3,), (3, 2), (3, 2, 2), (3, 2, 2, 2)]:
+        assert neuron(currents(unit=unit)).shape == (6, 4, *unit)
+
+
+@every_neuron
+def test_lost_time_axis_is_an_error_that_names_the_layer(neuron: Neuron) -> None:
+    network = declare_time(nn.Sequential(nn.Identity(), copy.deepcopy(neuron)), time_steps=6)
+    network(currents())
+    with pytest.raises(ValueError, match=r"'1' expects a train \[time=6, batch, \*unit\]; got shape \(24, 3, 5\)"):
+        network(currents().flatten(0, 1))
+
+
+@every_neuron
+def test_bad_currents_are_refused(neuron: Neuron) -> None:
+    with pytest.raises(ValueError, match=r"expects a train \[time=T, batch, \*unit\]; got shape \(5,\)"):
+        neuron(torch.zeros(5))
+    with pytest.raises(ValueError, match="which has no step to run"):
+        neuron(torch.zeros(0, 2, 3))
+    with pytest.raises(ValueError, match=r"time >= 1; got shape \(0, 2, 3\)"):
+        run(neuron, torch.zeros(0, 2, 3))
+    with pytest.raises(TypeError, match=r"expects floating-point currents; got torch.int64"):
+        neuron(torch.zeros(4, 2, 3, dtype=torch.long))
+
+
+@every_neuron
+def test_state_of_another_batch_is_refused(neuron: Neuron) -> None:
+    _, state = run(neuron, currents(batch=4))
+    with pytest.raises(ValueError, match="Pass the state of the same batch, or none to start afresh"):
+        run(neuron, currents(batch=1), state)

@@ -1,0 +1,418 @@
+"""convert: what it refuses, what it says, and what it leaves alone."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spikebridge import IF, LIF, QCFS, ConversionError, GroupNeuron, Rule, convert
+from spikebridge.conversion import Recipe, Site
+from spikebridge.core.time import Folded
+
+from ..networks import NETWORKS
+
+HERE = Path(__file__).name
+TOLERANCE = 1e-6
+
+
+class Wrapped(nn.Module):
+    """A network whose forward is a function of the test's own."""
+
+    def __init__(self, forward, **modules: nn.Module) -> None:
+        super().__init__()
+        self.call = forward
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.call(self, x)
+
+
+def network(forward, **modules: nn.Module) -> nn.Module:
+    return Wrapped(forward, **modules).eval()
+
+
+def linear_relu() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+
+
+def neurons_of(model: nn.Module) -> list[nn.Module]:
+    return [module.module for module in model.modules() if isinstance(module, Folded)]
+
+
+# --- every form of a ReLU is a site of its own ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda self, x: F.relu(x),
+        lambda self, x: F.relu(x + 0.0, inplace=True),
+        lambda self, x: torch.relu(x),
+        lambda self, x: torch.relu_(x + 0.0),
+        lambda self, x: F.relu_(x + 0.0),
+        lambda self, x: x.relu(),
+        lambda self, x: (x + 0.0).relu_(),
+        lambda self, x: self.act(x),
+        lambda self, x: self.inplace(x + 0.0),
+    ],
+)
+@torch.no_grad()
+def test_every_form_of_relu_becomes_a_neuron(form) -> None:
+    model = network(form, act=nn.ReLU(), inplace=nn.ReLU(inplace=True))
+    x = torch.randn(64, 5)
+    conversion = convert(model, x, members=4096, thresholds="max")
+    assert len(conversion.report.neurons) == 1
+    assert torch.allclose(conversion.model(x), F.relu(x), atol=1e-3)
+
+
+@torch.no_grad()
+def test_a_module_called_three_times_is_three_sites() -> None:
+    model = network(lambda self, x: self.act(self.act(self.act(x) + 1) + 1), act=nn.ReLU())
+    conversion = convert(model, torch.randn(32, 5), thresholds="max")
+    thresholds = [site.threshold[0] for site in conversion.report.neurons]
+    assert len(thresholds) == 3
+    assert thresholds[0] + 1 == pytest.approx(thresholds[1])
+    assert len({id(neuron) for neuron in neurons_of(conversion.model)}) == 3
+
+
+@torch.no_grad()
+def test_an_in_place_activation_changes_its_operand_for_later_readers() -> None:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        y = self.fc(x)
+        z = F.relu(y, inplace=True)
+        return z + y  # y is rectified by now
+
+    model, x = network(forward, fc=nn.Linear(4, 4)), torch.randn(32, 4)
+    found = convert(model, x, members=8192, thresholds="max").model(x)
+    assert torch.allclose(found, model(x), atol=1e-3)
+    assert torch.allclose(model(x), 2 * F.relu(model.fc(x)), atol=TOLERANCE)
+
+
+# --- what cannot be converted is named, all of it ------------------------------------------------------------
+
+
+def test_all_unconvertible_calls_are_listed_with_name_and_line() -> None:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        x = self.act(self.fc(x))
+        x = torch.sigmoid(x)
+        x = x * x
+        return self.tail(x).softmax(1)
+
+    model = network(forward, fc=nn.Linear(4, 4), act=nn.SiLU(), tail=nn.Sequential(nn.GELU()))
+    with pytest.raises(ConversionError) as caught:
+        convert(model, torch.randn(8, 4))
+    message = str(caught.value)
+    line = forward.__code__.co_firstlineno
+    assert "Cannot convert 5 calls of Wrapped" in message
+    assert re.search(rf"'act' \(SiLU\) at .*{HERE}:{line + 1}: no rule", message)
+    assert re.search(rf"'sigmoid' \(sigmoid\) at .*{HERE}:{line + 2}: no rule", message)
+    assert re.search(rf"'mul' \(mul\) at .*{HERE}:{line + 3}: no rule", message)
+    assert re.search(rf"'tail.0' \(GELU\) at .*{HERE}:{line + 4}: no rule", message)
+    assert re.search(rf"'softmax' \(.softmax\) at .*{HERE}:{line + 4}: no rule", message)
+    assert "pass a Rule for each in rules=" in message
+
+
+def test_a_module_only_torch_calls_is_located_at_its_class() -> None:
+    with pytest.raises(ConversionError, match=r"'1' \(Tanh\) at .*activation.py:\d+: no rule"):
+        convert(nn.Sequential(nn.ReLU(), nn.Tanh()).eval(), torch.randn(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("forward", "reason"),
+    [
+        (lambda self, x: torch.relu(x).mean(0), "averages over the batch"),
+        (lambda self, x: torch.relu(x).mean(), "averages over the batch"),
+        (lambda self, x: torch.relu(x).flatten(), "flattens the batch axis"),
+        (lambda self, x: F.dropout(torch.relu(x), 0.5), "drops units in eval mode too"),
+        (lambda self, x: self.norm(torch.relu(x)), "normalises by the statistics of the batch"),
+        (lambda self, x: self.pool(torch.relu(x))[0], "returns indices"),
+    ],
+)
+def test_calls_that_would_go_wrong_silently_are_refused(forward, reason: str) -> None:
+    modules = {"norm": nn.BatchNorm1d(6, track_running_stats=False), "pool": nn.MaxPool1d(2, return_indices=True)}
+    with pytest.raises(ConversionError, match=reason):
+        convert(network(forward, **modules), torch.randn(4, 6))
+
+
+def test_a_subclass_with_a_forward_of_its_own_is_not_taken_for_its_base() -> None:
+    class Leaky(nn.ReLU):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.leaky_relu(x)
+
+    class Renamed(nn.ReLU):
+        pass
+
+    with pytest.raises(ConversionError, match=r"\(leaky_relu\)"):
+        convert(nn.Sequential(Leaky()).eval(), torch.randn(2, 3))
+    assert len(convert(nn.Sequential(Renamed()).eval(), torch.randn(2, 3)).report.neurons) == 1
+
+
+def test_a_branch_on_values_is_located() -> None:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        if x.sum() > 0:
+            return x
+        return torch.relu(x)
+
+    line = forward.__code__.co_firstlineno + 1
+    with pytest.raises(ConversionError, match=rf"Cannot trace Wrapped: .*{HERE}:{line}.*must not branch on values"):
+        convert(network(forward), torch.randn(2, 3))
+
+
+def test_a_trace_that_is_not_the_network_is_noticed() -> None:
+    calls = []
+
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        calls.append(1)
+        return torch.relu(x) + float(len(calls))
+
+    with pytest.raises(ConversionError, match="does not compute what the network does"):
+        convert(network(forward), torch.randn(2, 3))
+
+
+def test_an_iadd_on_a_shared_tensor_is_noticed() -> None:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        y = torch.relu(self.fc(x))
+        z = y
+        z += 1.0
+        return y + z  # y has changed too; tracing cannot see that
+
+    with pytest.raises(ConversionError, match="an in-place change of a shared tensor"):
+        convert(network(forward, fc=nn.Linear(3, 3)), torch.randn(2, 3))
+
+
+def test_a_batch_axis_that_moves_is_refused() -> None:
+    model = network(lambda self, x: torch.relu(x).view(2, -1))
+    with pytest.raises(ConversionError, match=r"turns a batch of 4 into shape \(2, 6\)"):
+        convert(model, torch.randn(4, 3))
+
+
+def test_networks_of_several_inputs_or_outputs_are_refused() -> None:
+    class TwoIn(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return torch.relu(x) + y
+
+    with pytest.raises(ConversionError, match=r"takes 2 inputs \(x, y\)"):
+        convert(TwoIn().eval(), torch.randn(2, 3))
+    with pytest.raises(ConversionError, match="The network returns tuple"):
+        convert(network(lambda self, x: (torch.relu(x), x)), torch.randn(2, 3))
+
+
+def test_a_network_without_an_activation_is_refused() -> None:
+    with pytest.raises(ConversionError, match="has no activation that could become a neuron"):
+        convert(nn.Sequential(nn.Linear(3, 3)).eval(), torch.randn(2, 3))
+
+
+def test_training_mode_is_refused() -> None:
+    model = linear_relu()
+    model[1].train()
+    with pytest.raises(ConversionError, match=r"1 modules are in training mode \('1' first\). Call model.eval\(\)"):
+        convert(model, torch.randn(2, 4))
+
+
+# --- calibration data ----------------------------------------------------------------------------------------
+
+
+def test_bad_calibration_data_is_refused() -> None:
+    model = linear_relu()
+    with pytest.raises(ConversionError, match=r"batches is empty\. Pass at least one batch"):
+        convert(model, [])
+    with pytest.raises(ConversionError, match=r"batch 1 holds NaN or infinite values"):
+        convert(model, [torch.randn(2, 4), torch.full((2, 4), float("nan"))])
+    with pytest.raises(ConversionError, match=r"batch 0 holds NaN or infinite values"):
+        convert(model, [torch.full((2, 4), float("inf"))])
+    with pytest.raises(ConversionError, match=r"batch 0 has shape \(4,\); expected \[batch, \*unit\]"):
+        convert(model, [torch.randn(4)])
+    with pytest.raises(ConversionError, match=r"batch 0 has shape \(0, 4\)"):
+        convert(model, [torch.randn(0, 4)])
+    with pytest.raises(TypeError, match=r"batches of tensors, or of \(tensor, ...\); batch 0 is str"):
+        convert(model, ["abc"])
+
+
+def test_a_model_on_another_device_than_its_data_is_refused() -> None:
+    with pytest.raises(ConversionError, match=r"batch 0 is on cpu, the model on meta. .*model.to\('cpu'\)"):
+        convert(linear_relu().to("meta"), torch.randn(2, 4))
+
+
+def test_activations_that_overflow_are_located() -> None:
+    model = network(lambda self, x: torch.relu(self.fc(x)), fc=nn.Linear(4, 4))
+    with torch.no_grad():
+        model.fc.weight.fill_(float("inf"))
+    with pytest.raises(ConversionError, match=rf"NaN or infinite values in 'fc' at .*{HERE}"):
+        convert(model, torch.randn(2, 4))
+
+
+def test_an_activation_that_is_never_active_is_located() -> None:
+    model = network(lambda self, x: torch.relu(self.fc(x.relu())), fc=nn.Linear(4, 4))
+    with torch.no_grad():
+        model.fc.weight.fill_(-1.0)
+        model.fc.bias.zero_()
+    with pytest.raises(ConversionError, match=rf"'relu_1' \(relu\) at .*{HERE}:\d+ was \(almost\) never active"):
+        convert(model, torch.randn(8, 4))
+
+
+def test_thresholds_from_the_model_alone_can_be_demanded() -> None:
+    with pytest.raises(ConversionError, match="brings no threshold of its own"):
+        convert(linear_relu(), torch.randn(8, 4), thresholds="from_model")
+    own = nn.Sequential(nn.Linear(4, 4), QCFS(levels=4)).eval()
+    assert len(convert(own, torch.randn(8, 4), thresholds="from_model").report.neurons) == 1
+
+
+@pytest.mark.parametrize("form", ["tensor", "tensors", "pairs", "lists", "generator"])
+def test_calibration_data_of_any_usual_form(form: str) -> None:
+    x, y = torch.randn(12, 4), torch.zeros(12)
+    forms = {
+        "tensor": x,
+        "tensors": [x[:6], x[6:]],
+        "pairs": [(x, y)],
+        "lists": [[x, y]],
+        "generator": (batch for batch in x.split(5)),
+    }
+    conversion = convert(linear_relu(), forms[form], thresholds="max")
+    assert len(conversion.report.neurons) == 1
+
+
+def test_thresholds_do_not_depend_on_batching_or_order() -> None:
+    model, x = NETWORKS["residual cnn"](nn.ReLU).eval(), torch.rand(120, 1, 8, 8)
+    ways = [[x], list(x.split(7)), list(x.flip(0).split(50))]
+    found = [[site.threshold for site in convert(model, way).report.neurons] for way in ways]
+    for other in found[1:]:
+        for (low, _), (expected, _) in zip(other, found[0], strict=True):
+            # Convolutions of another batch size round differently, which can move a value to the next bin.
+            assert low == pytest.approx(expected, rel=2e-3)
+
+
+# --- settings ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"time_steps": 0}, ValueError, "convert expects time_steps >= 1; got 0"),
+        ({"time_steps": 1.5}, TypeError, "convert expects time_steps to be an int; got 1.5"),
+        ({"members": 0}, ValueError, "convert expects members >= 1, a whole number; got 0"),
+        ({"members": -3}, ValueError, "got -3"),
+        ({"neuron": "LIF"}, ValueError, "one of group, signed-group, if, or a function"),
+        ({"neuron": 3}, TypeError, "a name or a function site -> Neuron; got 3"),
+        ({"neuron": lambda site: nn.ReLU()}, TypeError, "must return a Neuron; for site '1' it returned ReLU"),
+        ({"thresholds": "percentile:0"}, ValueError, "'percentile:P' with 0 < P <= 100"),
+        ({"thresholds": "percentile:many"}, ValueError, "got 'percentile:many'"),
+        ({"thresholds": "mean"}, ValueError, "got 'mean'"),
+    ],
+)
+def test_bad_settings_are_refused(settings: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        convert(linear_relu(), torch.randn(4, 4), **settings)
+
+
+def test_what_is_not_a_module_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"convert expects an nn.Module; got function"):
+        convert(lambda x: x, torch.randn(2, 3))
+
+
+def test_time_is_a_dial_and_checked() -> None:
+    snn = convert(linear_relu(), torch.randn(4, 4), time_steps=2).model
+    assert snn.train_out(torch.randn(3, 4)).shape == (2, 3, 3)
+    assert snn.readouts(torch.randn(3, 4), time_steps=5).shape == (5, 3, 3)
+    with pytest.raises(ValueError, match="ConvertedNetwork expects time_steps >= 1; got 0"):
+        snn(torch.randn(3, 4), time_steps=0)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "kind"), [("group", GroupNeuron), ("signed-group", GroupNeuron), ("if", IF), (lambda site: LIF(), LIF)]
+)
+def test_neuron_by_name_or_by_function(neuron: object, kind: type[nn.Module]) -> None:
+    conversion = convert(linear_relu(), torch.randn(8, 4), neuron=neuron)
+    assert [type(module) for module in neurons_of(conversion.model)] == [kind]
+    assert neurons_of(conversion.model)[0].label == "1"
+
+
+def test_a_rule_of_ones_own_comes_first() -> None:
+    class Square(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x * x
+
+    def as_relu(site: Site) -> Tensor:
+        return site.observed
+
+    rule = Rule(name="square", matches=(Square,), fidelity="spiking", threshold=as_relu, example=lambda: None)
+    conversion = convert(nn.Sequential(nn.Linear(3, 3), Square()).eval(), torch.randn(8, 3), rules=[rule])
+    assert [site.name for site in conversion.report.neurons] == ["1"]
+
+
+def test_recipe_prints_and_round_trips() -> None:
+    recipe = Recipe(neuron="if", time_steps=8, thresholds="max")
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert "time_steps  8" in str(recipe)
+    with pytest.raises(TypeError, match="has no JSON form"):
+        Recipe(neuron=lambda site: LIF()).to_json()
+
+
+# --- the source is left alone --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_source_is_untouched_by_success_and_by_failure(name: str) -> None:
+    model = NETWORKS[name](lambda: nn.ReLU(inplace=True)).eval()
+    before = copy.deepcopy(model.state_dict())
+    flags = [(module.training, getattr(module, "inplace", None)) for module in model.modules()]
+    snn = convert(model, torch.rand(16, 1, 8, 8)).model
+    with torch.no_grad():
+        for parameter in snn.parameters():
+            parameter.zero_()
+    model.add_module("unused", nn.Identity().eval())
+    with pytest.raises(ConversionError):
+        convert(model, torch.full((4, 1, 8, 8), float("nan")))
+    del model.unused
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert [(module.training, getattr(module, "inplace", None)) for module in model.modules()] == flags
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@torch.no_grad()
+def test_conversion_is_deterministic_and_survives_copy_and_state_dict() -> None:
+    model, x = NETWORKS["residual cnn"](nn.ReLU).eval(), torch.rand(16, 1, 8, 8)
+    first, second = (convert(model, x, time_steps=3).model for _ in range(2))
+    assert torch.equal(first(x), second(x))
+    assert torch.equal(copy.deepcopy(first)(x), first(x))
+    for value in second.state_dict().values():
+        value.zero_()
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(x), second(x))
+
+
+def test_report_prints_one_line_per_call() -> None:
+    report = convert(NETWORKS["max-pool cnn"](nn.ReLU).eval(), torch.rand(4, 1, 8, 8)).report
+    text = str(report)
+    assert len(text.splitlines()) == 2 + len(report.sites)
+    assert re.search(r"act1 +ReLU +spiking +GroupNeuron +[\d.]+ +clipped at the threshold, 16 levels per step", text)
+    assert re.search(r"pool +MaxPool2d +differential +Differential +- +on cumulative values; analog when T > 1", text)
+    assert all(re.search(r":\d+$", site.location) for site in report.sites)
+
+
+@torch.no_grad()
+def test_what_precedes_the_first_neuron_runs_once() -> None:
+    sizes = []
+    model = linear_relu()
+    model[0].register_forward_hook(lambda _, inputs, __: sizes.append(inputs[0].shape[0]))
+    snn = convert(model, torch.randn(6, 4), time_steps=5).model
+    sizes.clear()
+    snn(torch.randn(3, 4))
+    assert sizes == [3]
+
+
+@torch.no_grad()
+def test_max_pool_is_exact_on_the_cumulative_value_at_every_prefix() -> None:
+    model = nn.Sequential(QCFS(levels=4, threshold=1.0), nn.MaxPool1d(2)).eval()
+    activation = nn.Sequential(model[0]).eval()
+    x = torch.randn(50, 3, 8)
+    pooled = convert(model, x, members=2, time_steps=6).model.train_out(x).cumsum(0)
+    spikes = convert(activation, x, members=2, time_steps=6).model.train_out(x).cumsum(0)
+    for t in range(6):
+        assert torch.allclose(pooled[t], F.max_pool1d(spikes[t], 2), atol=TOLERANCE)

@@ -1,0 +1,193 @@
+"""Counts against brute force: every connection of small layers, one by one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spikebridge import IF, QCFS, GroupNeuron, convert
+from spikebridge.measure import (
+    RunRecord,
+    accuracy,
+    accuracy_over_time,
+    count_operations,
+    record_spikes,
+    score,
+    spike_counts,
+)
+
+LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "linear": (nn.Linear(5, 7), (5,)),
+    "linear on tokens": (nn.Linear(5, 7), (3, 5)),
+    "conv": (nn.Conv2d(2, 3, 3), (2, 6, 5)),
+    "padded": (nn.Conv2d(2, 3, 3, padding=1), (2, 5, 5)),
+    "strided": (nn.Conv2d(2, 4, 3, stride=2, padding=1), (2, 7, 6)),
+    "dilated": (nn.Conv2d(2, 4, 3, dilation=2, padding=2), (2, 6, 6)),
+    "grouped": (nn.Conv2d(4, 6, 3, groups=2), (4, 5, 5)),
+    "depthwise": (nn.Conv2d(4, 4, 3, groups=4, padding=1), (4, 5, 5)),
+    "pointwise": (nn.Conv2d(4, 6, 1, bias=False), (4, 3, 3)),
+    "one axis": (nn.Conv1d(2, 3, 3, stride=2), (2, 9)),
+    "three axes": (nn.Conv3d(1, 2, 2), (1, 3, 4, 3)),
+}
+
+
+def connections_by_hand(layer: nn.Module, unit: tuple[int, ...]) -> Tensor:
+    """For each input, the number of outputs it reaches: feed one input at a time, count what is not zero."""
+    bias, layer.bias = layer.bias, None
+    with torch.no_grad():
+        layer.weight.abs_().add_(0.1)
+        one_hot = torch.eye(int(torch.tensor(unit).prod())).reshape(-1, *unit)
+        reached = (layer(one_hot) != 0).flatten(1).sum(1).reshape(unit)
+    layer.bias = bias
+    return reached
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@torch.no_grad()
+def test_every_connection_is_counted(name: str) -> None:
+    layer, unit = LAYERS[name]
+    reached = connections_by_hand(layer, unit)
+    x = torch.rand(6, *unit)
+    model = nn.Sequential(QCFS(levels=4, threshold=1.0), layer).eval()
+    body = convert(model, x, members=4).model.body
+    spikes = torch.floor(x * 4 / model[0].threshold + 0.5).clamp(0, 4)
+    expected = (spikes * reached).sum().item() / len(x)
+    (found,) = count_operations(body, x, time_steps=1)
+    assert (found.layer, found.kind) == ("1", "AC")
+    assert found.per_step == pytest.approx((expected,), rel=1e-9)
+    (dense,) = count_operations(layer, x)
+    assert (dense.kind, dense.per_step) == ("MAC", (float(reached.sum()),))
+
+
+def counted(model: nn.Module, x: Tensor, *, time_steps: int = 1) -> dict[str, tuple[str, float]]:
+    body = convert(model, x, members=4).model.body
+    return {c.layer: (c.kind, sum(c.per_step)) for c in count_operations(body, x, time_steps=time_steps)}
+
+
+def spikes_of(model: nn.Module, x: Tensor, *, time_steps: int = 1) -> dict[str, Tensor]:
+    with record_spikes(snn := convert(model, x, members=4).model) as trains:
+        snn(x, time_steps=time_steps)
+    return trains
+
+
+class Branches(nn.Module):
+    """A sum of two spike trains, pooled in every way, then read out."""
+
+    def __init__(self, pool: nn.Module) -> None:
+        super().__init__()
+        self.left, self.right = QCFS(levels=4, threshold=1.0), QCFS(levels=4, threshold=2.0)
+        self.pool, self.head = pool, nn.LazyLinear(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.pool(self.left(x) + self.right(x)).flatten(1))
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [nn.AvgPool2d(2), nn.AvgPool2d(3, stride=1, padding=1), nn.AdaptiveAvgPool2d(3), nn.AdaptiveAvgPool2d(1)],
+    ids=str,
+)
+@torch.no_grad()
+def test_spikes_are_followed_through_sums_and_average_pools(pool: nn.Module) -> None:
+    x, model = torch.rand(4, 2, 8, 8), Branches(pool)
+    model(x)
+    model.eval()
+    trains = spikes_of(model, x, time_steps=3)
+    events = (trains["left"] + trains["right"]).flatten(0, 1)
+    # How many windows each position belongs to: the gradient of the pooled sum of windows.
+    windows = torch.zeros(1, 2, 8, 8)
+    for i in range(8):
+        for j in range(8):
+            single = torch.zeros(1, 2, 8, 8)
+            single[..., i, j] = 1.0
+            windows[..., i, j] = (pool(single)[0, 0] != 0).sum()
+    expected = 3 * (events * windows).sum().item() / len(x)
+    kind, found = counted(model, x, time_steps=3)["head"]
+    assert kind == "AC"
+    assert found == pytest.approx(expected)
+
+
+@torch.no_grad()
+def test_spikes_are_followed_through_a_max_pool() -> None:
+    x = torch.rand(4, 2, 6)
+    model = nn.Sequential(QCFS(levels=4), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(6, 5)).eval()
+    trains = spikes_of(model, x, time_steps=3)
+    cumulative = F.max_pool1d(trains["0"].cumsum(0).flatten(0, 1), 2).unflatten(0, (3, 4))
+    sent = torch.cat([cumulative[:1], cumulative.diff(dim=0)]).abs().sum().item() / len(x)
+    assert counted(model, x, time_steps=3)["3"] == ("AC", pytest.approx(5 * sent))
+
+
+@torch.no_grad()
+def test_the_image_layer_multiplies_once_and_later_layers_accumulate() -> None:
+    model = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), QCFS(levels=4), nn.Linear(5, 3)).eval()
+    x = torch.randn(8, 6)
+    found = counted(model, x, time_steps=4)
+    assert found["0"] == ("MAC", 30.0)
+    assert found["3"][0] == "AC"
+    assert found["3"][1] == pytest.approx(3 * spikes_of(model, x, time_steps=4)["2"].sum().item() / 8)
+
+
+@torch.no_grad()
+def test_retracted_spikes_cost_too() -> None:
+    neuron = GroupNeuron(members=4, signed=True)
+    train = neuron(torch.tensor([1.0, -1.0])[:, None])
+    assert spike_counts(neuron, train).flatten().tolist() == [4.0, -4.0]
+
+
+@torch.no_grad()
+def test_group_neuron_sends_as_many_spikes_as_the_longer_if() -> None:
+    """No free lunch: T steps of m members send what T m steps of an IF send, for the same value."""
+    x = torch.rand(4000)
+    group = GroupNeuron(members=8)
+    spiking = IF(rest=0.5)
+    few_steps = spike_counts(group, group(x.expand(2, -1))).sum()
+    many_steps = spike_counts(spiking, spiking(x.expand(16, -1))).sum()
+    assert few_steps.item() == pytest.approx(many_steps.item(), rel=1e-3)
+
+
+def test_recording_leaves_no_hook_behind_even_after_an_error() -> None:
+    network = nn.Sequential(IF())
+    with pytest.raises(RuntimeError), record_spikes(network):
+        raise RuntimeError
+    assert not network[0]._forward_hooks
+    with (
+        pytest.raises(ValueError, match="found no neuron in Linear; pass a spiking network"),
+        record_spikes(nn.Linear(2, 2)),
+    ):
+        pass
+
+
+def test_accuracy_counts_right_answers() -> None:
+    logits, labels = torch.eye(4), torch.tensor([0, 1, 2, 0])
+    assert accuracy(logits, labels) == 0.75
+    assert accuracy_over_time(torch.stack([logits, logits.flip(0)]), labels) == [0.75, 0.25]
+
+
+def test_score_agrees_with_separate_runs_at_every_length() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 20), QCFS(levels=4), nn.Linear(20, 3)).eval()
+    x, y = torch.randn(60, 6), torch.randint(0, 3, (60,))
+    snn = convert(model, x, members=4).model
+    whole = score(snn, x, y, time_steps=4)
+    for t in (1, 2, 4):
+        part = score(snn, x, y, time_steps=t)
+        assert part.accuracies == whole.accuracies[:t]
+        assert part.spikes_per_neuron == pytest.approx(whole.spikes_per_neuron[:t])
+        assert part.accumulates(t) == pytest.approx(whole.accumulates(t))
+        assert part.multiplies(t) == whole.multiplies(t) == 120.0
+    assert whole.rates["1"] == pytest.approx(whole.spikes_per_neuron[3] / 4)
+
+
+def test_record_round_trips_and_knows_where_it_ran(tmp_path: Path) -> None:
+    record = RunRecord(name="x", config={"seed": 1}, results={"accuracy": 0.5}, timings_s={"all": 1.0})
+    record.save(tmp_path / "record.json")
+    assert RunRecord.load(tmp_path / "record.json") == record
+    assert list(tmp_path.iterdir()) == [tmp_path / "record.json"]
+    saved = json.loads((tmp_path / "record.json").read_text())
+    assert saved["environment"]["versions"]["torch"] == torch.__version__
+    assert saved["environment"]["hardware"]["threads"] == torch.get_num_threads()
