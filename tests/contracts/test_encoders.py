@@ -85,15 +85,29 @@ def test_same_input_same_train(encoder: Encoder) -> None:
 
 
 @every_encoder
-def test_compiles_without_a_break(encoder: Encoder) -> None:
+def test_traces_for_the_compiler_without_a_break_and_keeps_the_gradient(encoder: Encoder) -> None:
     torch._dynamo.reset()
-    x = values_for(encoder)
-    compiled = torch.compile(encoder, fullgraph=True)
+    trains, gradients = [], []
+    for module in (encoder, torch.compile(encoder, fullgraph=True, backend="aot_eager")):
+        torch.manual_seed(3)
+        x = values_for(encoder).requires_grad_()
+        trains.append(module(x))
+        (trains[-1] * encoder.step_weights[:, None, None]).sum().backward()
+        gradients.append(x.grad)
+    assert torch.equal(*trains)
+    assert torch.allclose(*gradients, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*ENCODERS, "Latency on [-2, 3]", "Phase on [-2, 3]"])
+def test_compiled_code_emits_the_same_train_and_still_checks(name: str) -> None:
+    torch._dynamo.reset()
+    encoder = ENCODER_CASES[name]
+    x, compiled = values_for(encoder), torch.compile(encoder, fullgraph=True)
     if encoder.is_stochastic:
         assert compiled(x).mean().item() == pytest.approx(encoder(x).mean().item(), abs=0.05)
     else:
         assert torch.equal(compiled(x), encoder(x))
-    with pytest.raises(RuntimeError, match="expects every value to"):
+    with pytest.raises(ValueError, match=f"{type(encoder).__name__} expects finite values; got 1257 NaN or infinite"):
         compiled(x * float("nan"))
 
 

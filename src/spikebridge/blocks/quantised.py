@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..core.gradient import quantise
+from ..core.gradient import level_of, quantise
 from ..core.neuron import brief, positive_setting
 from ..core.positive import positive, raw_of
 from ..core.shapes import along_channels, at_least_float32
@@ -51,7 +51,7 @@ class QCFS(nn.Module):
         return positive(self.raw_threshold)
 
     def forward(self, values: Tensor) -> Tensor:
-        level = along_channels(self.threshold / self.levels, values)
+        level = along_channels(level_of(self.threshold, self.levels), values)
         return quantise(values.to(at_least_float32(values.dtype)) / level + 0.5, high=self.levels) * level
 
     def extra_repr(self) -> str:

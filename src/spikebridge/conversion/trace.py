@@ -73,12 +73,18 @@ def operation_name(node: fx.Node, owner: nn.Module) -> str:
 
 def location(node: fx.Node, owner: nn.Module) -> str:
     """file:line of the call, or of the called module's class where only torch's own containers call it."""
-    for file, line in reversed(_FRAME.findall(node.stack_trace or "")):
+    frames = _FRAME.findall(node.stack_trace or "")
+    # Some releases of PyTorch record the callers of convert as well; the network's own frames come after ours.
+    start = max((index for index, (file, _) in enumerate(frames, start=1) if file == __file__), default=0)
+    for file, line in reversed(frames[start:]):
         if not file.startswith(_FOREIGN):
             return f"{file}:{line}"
     if node.op == "call_module":
         kind = type(called(node, owner))
-        return f"{inspect.getsourcefile(kind)}:{inspect.getsourcelines(kind)[1]}"
+        try:
+            return f"{inspect.getsourcefile(kind)}:{inspect.getsourcelines(kind)[1]}"
+        except (TypeError, OSError):  # typed at a prompt, or loaded without its source
+            return f"class {kind.__module__}.{kind.__qualname__}"
     return "unknown location"
 
 

@@ -66,10 +66,18 @@ class Encoder(nn.Module, ABC):
 
     def encode(self, values: Value) -> SpikeTrain:
         """Check ``values``, map them to [0, 1] and emit their train."""
-        self._check(values)
+        if not values.is_floating_point():
+            name = type(self).__name__
+            raise TypeError(f"{name} expects floating-point values; got {values.dtype}. For bytes: values / 255.")
+        low, high = self.value_range or (-float("inf"), float("inf"))
+        if torch.compiler.is_compiling():
+            values = _checked(values, type(self).__name__, low, high)
+        else:
+            check_values(values, type(self).__name__, low, high)
         values = values.to(at_least_float32(values.dtype))
         low, span = self._span
-        return self.emit(values if self.value_range is None else (values - low) / span)
+        # A product, because compilers round a division by a constant differently.
+        return self.emit(values if self.value_range is None else (values - low) * (1.0 / span))
 
     def decode(self, train: SpikeTrain) -> Value:
         """The value a train stands for; any train of T steps will do, spikes or logits.
@@ -95,35 +103,40 @@ class Encoder(nn.Module, ABC):
         low, high = self.value_range or (0.0, 1.0)
         return low, high - low
 
-    def _check(self, values: Value) -> None:
-        name = type(self).__name__
-        if not values.is_floating_point():
-            raise TypeError(f"{name} expects floating-point values; got {values.dtype}. For bytes: values / 255.")
-        if values.ndim < 1 or values.numel() == 0:
-            raise ValueError(f"{name} expects values [batch, *unit], not empty; got shape {tuple(values.shape)}.")
-        low, high = self.value_range or (-float("inf"), float("inf"))
-        legal = torch.isfinite(values) & (values >= low) & (values <= high)
-        if torch.compiler.is_compiling():
-            # A message with numbers needs the numbers; a compiled graph must not stop to fetch them.
-            bounds = "be finite" if self.value_range is None else f"lie in [{low:g}, {high:g}]"
-            torch._assert_async(
-                legal.all(), f"{name} expects every value to {bounds}; got others. Normalise the input."
-            )
-        elif not bool(legal.all()):
-            raise ValueError(self._complaint(values))
 
-    def _complaint(self, values: Value) -> str:
-        name = type(self).__name__
-        finite = values[torch.isfinite(values)]
-        if finite.numel() < values.numel():
-            return (
-                f"{name} expects finite values; got {values.numel() - finite.numel()} NaN or infinite of "
-                f"{values.numel()}. Find where they arise: torch.isfinite(values).all(dim=0)."
-            )
-        low, high = self.value_range or (0.0, 1.0)
-        lowest, highest = finite.min().item(), finite.max().item()
+def check_values(values: Value, owner: str, low: float, high: float) -> None:
+    """Refuse values a code cannot carry.
+
+    Raises:
+        ValueError: no value at all, NaN or infinite values, or values outside [low, high].
+    """
+    if values.ndim < 1 or values.numel() == 0:
+        raise ValueError(f"{owner} expects values [batch, *unit], not empty; got shape {tuple(values.shape)}.")
+    finite = torch.isfinite(values)
+    if not bool(finite.all()):
+        raise ValueError(
+            f"{owner} expects finite values; got {int((~finite).sum())} NaN or infinite of {values.numel()}. "
+            f"Find where they arise: torch.isfinite(values).all(dim=0)."
+        )
+    lowest, highest = values.min().item(), values.max().item()
+    if lowest < low or highest > high:
         wrong = f"minimum {lowest:.4g}" if lowest < low else f"maximum {highest:.4g}"
-        return (
-            f"{name} expects values in [{low:g}, {high:g}]; got {wrong}. Normalise the input or pass "
+        raise ValueError(
+            f"{owner} expects values in [{low:g}, {high:g}]; got {wrong}. Normalise the input or pass "
             f"value_range=({min(lowest, low):.4g}, {max(highest, high):.4g})."
         )
+
+
+@torch.library.custom_op("spikebridge::checked", mutates_args=())
+def _checked(values: Tensor, owner: str, low: float, high: float) -> Tensor:
+    """The same check inside a compiled graph: opaque to the compiler, so it runs, and can quote the numbers."""
+    check_values(values, owner, low, high)
+    return values.clone()
+
+
+@_checked.register_fake
+def _(values: Tensor, owner: str, low: float, high: float) -> Tensor:
+    return torch.empty_like(values)
+
+
+_checked.register_autograd(lambda _, gradient: (gradient, None, None, None))

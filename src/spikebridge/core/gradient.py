@@ -40,6 +40,15 @@ def quantise(level: Tensor, *, low: Tensor | float = 0.0, high: float) -> Tensor
     return torch.where(floored < low, low, torch.where(floored > high, high, floored))
 
 
+def level_of(threshold: Tensor, levels: int) -> Tensor:
+    """The height of one of ``levels`` equal levels:  threshold / levels.
+
+    Written as a product: compilers replace a division by a constant with a product, rounded differently, and a level
+    that differs in its last bit resolves ties differently.
+    """
+    return threshold * (1.0 / levels)
+
+
 class Surrogate(ABC):
     """The spike function:  1 where x >= 0, else 0;  backward, the derivative of a smooth stand-in.
 

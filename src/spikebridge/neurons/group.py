@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..core.gradient import quantise
+from ..core.gradient import level_of, quantise
 from ..core.neuron import Neuron, at_rest, brief, positive_setting
 from ..core.positive import positive
 from ..core.shapes import Current, Spikes, along_channels
@@ -61,7 +61,7 @@ class GroupNeuron(Neuron[GroupState]):
     @property
     def spike_value(self) -> Tensor:
         """One level: threshold / members."""
-        return self.threshold / self.members
+        return level_of(self.threshold, self.members)
 
     def initial_state(self, current: Current) -> GroupState:
         return GroupState(at_rest(current, REST), at_rest(current))
