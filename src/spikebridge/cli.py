@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
+_PURPOSE = "Cross between artificial and spiking neural networks."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0 only when it did what was asked."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -119,7 +120,7 @@ def calibration_batches(batches: Tensor | Iterable[Any], model: nn.Module) -> It
         TypeError: a batch that is neither a tensor nor a tuple or list that starts with one.
         ConversionError: no batch at all, an empty one, another device than the model's, NaN or infinite values.
     """
-    device = next((parameter.device for parameter in model.parameters()), None)
+    device = next((tensor.device for tensor in chain(model.parameters(), model.buffers())), None)
     count = 0
     for batch in [batches] if isinstance(batches, Tensor) else batches:
         values = batch[0] if isinstance(batch, tuple | list) and batch else batch
