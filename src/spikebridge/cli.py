@@ -14,9 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0 only when it did what was asked."""
     from .methods import demo
 
-    parser = ArgumentParser(
-        prog="spikebridge", allow_abbrev=False, description="Cross between artificial and spiking neural networks."
-    )
+    parser = ArgumentParser(prog="spikebridge", description=_PURPOSE, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     commands = parser.add_subcommands(required=True, dest="command")
     demo_parser = ArgumentParser(allow_abbrev=False, description=demo.__doc__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import re
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def linear_relu() -> nn.Module:
 
 def neurons_of(model: nn.Module) -> list[nn.Module]:
     return [module.module for module in model.modules() if isinstance(module, Folded)]
+
+
+def network_without_input() -> nn.Module:
+    class NoInput(nn.Module):
+        def forward(self) -> Tensor:
+            return torch.zeros(2, 3)
+
+    return NoInput().eval()
 
 
 # --- every form of a ReLU is a site of its own ---------------------------------------------------------------
@@ -200,8 +209,23 @@ def test_networks_of_several_inputs_or_outputs_are_refused() -> None:
 
     with pytest.raises(ConversionError, match=r"takes 2 inputs \(x, y\)"):
         convert(TwoIn().eval(), torch.randn(2, 3))
+    with pytest.raises(ConversionError, match=r"takes 0 inputs \(\)"):
+        convert(network_without_input(), torch.randn(2, 3))
     with pytest.raises(ConversionError, match="The network returns tuple"):
         convert(network(lambda self, x: (torch.relu(x), x)), torch.randn(2, 3))
+
+
+@torch.no_grad()
+def test_further_arguments_keep_their_defaults() -> None:
+    class Optional(nn.Module):
+        def forward(self, x: Tensor, mask: Tensor | None = None, twice: bool = True, *, shift: float = 1.0) -> Tensor:
+            x = x if mask is None else x + mask
+            return F.relu(input=2 * x if twice else x) + shift
+
+    rule = Rule(name="times", matches=(operator.mul,), example=lambda: None)
+    x = torch.randn(16, 3)
+    snn = convert(Optional().eval(), x, members=4096, thresholds="max", rules=[rule], time_steps=2).model
+    assert torch.allclose(snn(x), Optional()(x), atol=1e-3)
 
 
 def test_a_network_without_an_activation_is_refused() -> None:

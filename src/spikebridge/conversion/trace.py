@@ -39,9 +39,12 @@ class _Tracer(fx.Tracer):
 def trace(model: nn.Module, rules: Sequence[Rule]) -> fx.GraphModule:
     """The graph of ``model``'s calls, with in-place operations made ordinary.
 
+    ``model`` is used up: it has to be a copy.
+
     Raises:
         ConversionError: the model cannot be traced (control flow that depends on values, several inputs, ...).
     """
+    model = _with_one_input(model)
     try:
         graph = _Tracer(rules).trace(model)
     except Exception as error:  # a model may raise anything when it is run on proxies
@@ -49,7 +52,6 @@ def trace(model: nn.Module, rules: Sequence[Rule]) -> fx.GraphModule:
             f"Cannot trace {type(model).__name__}: {error} (at {_last_own_frame(error)}). The forward must not branch "
             f"on values or iterate over tensors; move such code out of the part that is converted."
         ) from error
-    _require_one_input(graph, type(model).__name__)
     traced = fx.GraphModule(model, graph)
     for node in graph.nodes:
         _make_out_of_place(node, traced)
@@ -115,13 +117,24 @@ def _last_own_frame(error: Exception) -> str:
     return f"{own[-1].filename}:{own[-1].lineno}" if own else "unknown location"
 
 
-def _require_one_input(graph: fx.Graph, name: str) -> None:
-    inputs = [node.name for node in graph.nodes if node.op == "placeholder" and not node.args]
-    if len(inputs) != 1:
+def _with_one_input(model: nn.Module) -> nn.Module:
+    """Give ``model`` a forward of its first argument alone; the others keep their defaults, as when it is called."""
+    kind = type(model)
+    parameters = list(inspect.signature(kind.forward).parameters.values())[1:]
+    starred = [p for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    needed = [p.name for p in parameters if p.default is p.empty and p not in starred]
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in starred)
+    if len(needed) != 1 and not (takes_any and not needed):
         raise ConversionError(
-            f"{name} takes {len(inputs)} inputs ({', '.join(inputs)}); convert handles networks of one. "
+            f"{kind.__name__} takes {len(needed)} inputs ({', '.join(needed)}); convert handles networks of one. "
             f"Wrap it in a module that takes a single tensor."
         )
+
+    def forward(self: nn.Module, values: torch.Tensor) -> object:
+        return kind.forward(self, values)
+
+    model.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    return model
 
 
 def _make_out_of_place(node: fx.Node, traced: fx.GraphModule) -> None:
@@ -143,8 +156,7 @@ def _make_out_of_place(node: fx.Node, traced: fx.GraphModule) -> None:
 
 
 def _redirect_later_users(node: fx.Node) -> None:
-    # Whoever reads the operand after an in-place operation sees its result.
-    operand = node.args[0]
-    if isinstance(operand, fx.Node):
-        order = {other: i for i, other in enumerate(node.graph.nodes)}
-        operand.replace_all_uses_with(node, delete_user_cb=lambda user: order[user] > order[node])
+    """Whoever reads the operand after an in-place operation sees its result."""
+    order = {other: i for i, other in enumerate(node.graph.nodes)}
+    operand = node.all_input_nodes[0]
+    operand.replace_all_uses_with(node, delete_user_cb=lambda user: order[user] > order[node])

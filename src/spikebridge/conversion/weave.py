@@ -50,7 +50,7 @@ class Weaver:
         replacement = self.replacements.get(node)
         if isinstance(replacement, TimeAxis):
             name = self._add_module(node, Folded(replacement))
-            self.timed[node] = self.graph.call_module(name, (self._in_time(node.args[0]), self.time_steps))
+            self.timed[node] = self.graph.call_module(name, (self._in_time(node.all_input_nodes[0]), self.time_steps))
         else:
             is_timed = any(other in self.timed and other not in self.still for other in node.all_input_nodes)
             world, lookup = (self.timed, self._in_time) if is_timed else (self.still, self.still.__getitem__)
@@ -59,7 +59,7 @@ class Weaver:
     def _copy(self, node: fx.Node, replacement: nn.Module | None, lookup: Callable[[Any], Any]) -> fx.Node:
         if replacement is None:
             return self.graph.node_copy(node, lookup)
-        return self.graph.call_module(self._add_module(node, replacement), (lookup(node.args[0]),))
+        return self.graph.call_module(self._add_module(node, replacement), (lookup(node.all_input_nodes[0]),))
 
     def _in_time(self, node: Any) -> fx.Node:
         if node not in self.timed:
