@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 
 import pytest
 import torch
@@ -143,8 +144,27 @@ def test_bad_settings_are_refused(kind: type[Encoder]) -> None:
     with pytest.raises(TypeError, match=r"expects time_steps to be an int; got 2.5"):
         kind(time_steps=2.5)
     if kind is not Direct:
-        with pytest.raises(ValueError, match=r"expects value_range = \(low, high\), low < high; got \(1.0, 1.0\)"):
+        with pytest.raises(
+            ValueError, match=r"expects value_range = \(low, high\), finite and low < high; got \(1.0, 1.0\)"
+        ):
             kind(time_steps=2, value_range=(1.0, 1.0))
+
+
+@pytest.mark.parametrize("kind", [Rate, Latency, Phase])
+def test_bounds_are_rounded_as_the_values_are(kind: type[Encoder]) -> None:
+    """-0.43 in float32 lies below -0.43 in float64; and scaling may round to a little over 1."""
+    for low in range(-100, 0, 7):
+        for high in range(1, 100, 7):
+            bounds = (low / 100, high / 100)
+            kind(time_steps=4, value_range=bounds).encode(torch.tensor(bounds))
+
+
+def test_advice_holds_when_it_is_followed() -> None:
+    x = torch.tensor([-0.43127, 1.0000012])
+    with pytest.raises(ValueError, match="pass value_range=") as caught:
+        Latency().encode(x)
+    low, high = re.findall(r"[-\d.]+\d", str(caught.value).partition("value_range=")[2])
+    Latency(value_range=(float(low), float(high))).encode(x)
 
 
 def test_latency_spikes_exactly_once_and_ties_are_exact() -> None:

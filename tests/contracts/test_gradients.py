@@ -27,6 +27,20 @@ def test_forward_is_the_step_and_reaching_the_threshold_fires(surrogate: Surroga
 
 
 @every_surrogate
+def test_nan_is_not_taken_for_silence(surrogate: Surrogate) -> None:
+    assert surrogate(torch.tensor([float("nan")])).isnan().all()
+
+
+@every_surrogate
+def test_forward_mode_differentiation_sees_the_stand_in(surrogate: Surrogate) -> None:
+    x = torch.tensor([0.1])
+    _, slope = torch.func.jvp(surrogate, (x,), (torch.ones(1),))
+    x.requires_grad_()
+    surrogate(x).backward()
+    assert torch.allclose(slope, x.grad)
+
+
+@every_surrogate
 def test_gradient_equals_finite_differences_of_the_stand_in(surrogate: Surrogate) -> None:
     # An even number of points, so that none falls on a corner of a piecewise stand-in.
     x = torch.linspace(-1.7, 1.7, 1000, dtype=torch.float64).requires_grad_()

@@ -146,8 +146,12 @@ def test_compiled_converted_network_gives_the_same_answers() -> None:
     torch._dynamo.reset()
     ann = fit(NETWORKS["max-pool cnn"](partial(QCFS, levels=LEVELS)), digits(seed=0).train, epochs=2, seed=0)
     snn, images = to_spikes(ann, time_steps=3).model, all_digits()[0][:64]
-    compiled = torch.compile(snn, fullgraph=True)(images)
-    assert (compiled.argmax(1) == snn(images).argmax(1)).float().mean() > 0.98
+    snn.requires_grad_(False)
+    compiled, eager = torch.compile(snn, fullgraph=True)(images), snn(images)
+    # A fused BatchNorm rounds differently, so a current that lies on a tie may move a logit by a level; few do.
+    off = (compiled - eager).abs().amax(1) > LOGIT_TOLERANCE
+    assert off.float().mean() < 0.1
+    assert (compiled - eager).abs().max() < 0.1 * eager.abs().max()
 
 
 @pytest.mark.parametrize("neuron", [IF, LIF, GroupNeuron])
@@ -175,6 +179,13 @@ def test_a_repeated_frame_is_computed_once_in_eval_mode() -> None:
     train = Direct(time_steps=4).encode(x)
     assert torch.allclose(lifted.eval()(train), lifted.train()(train), atol=LOGIT_TOLERANCE)
     assert calls == [(5, 3), (20, 3)]
+
+
+def test_a_repeated_frame_is_not_shared_by_layers_that_draw() -> None:
+    lifted = OverTime(nn.Dropout(0.5)).eval()
+    lifted[0].train()  # dropout at inference, as Monte Carlo dropout wants it
+    train = lifted(Direct(time_steps=8).encode(torch.ones(1, 64)))
+    assert not torch.equal(train[0], train[1])
 
 
 def test_fold_and_unfold_are_inverse_and_refuse_a_remainder() -> None:

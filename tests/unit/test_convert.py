@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from spikebridge import IF, LIF, QCFS, ConversionError, GroupNeuron, Rule, convert
 from spikebridge.conversion import Recipe, Site
+from spikebridge.conversion.observe import Histogram
 from spikebridge.core.time import Folded
 
 from ..networks import NETWORKS
@@ -216,6 +217,129 @@ def test_networks_of_several_inputs_or_outputs_are_refused() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("samples", [3, 4])
+def test_samples_that_mix_unseen_by_shapes_are_noticed(samples: int) -> None:
+    """A mean over axis -2 of a square batch keeps its shape; only another batch size gives it away."""
+    model = network(lambda self, x: torch.relu(x) + torch.relu(x).mean(-2))
+    with pytest.raises(ConversionError, match=r"keep the batch axis first|mixes the samples"):
+        convert(model, torch.randn(samples, 4))
+
+
+def test_a_batch_size_used_as_a_number_is_refused() -> None:
+    with pytest.raises(ConversionError, match="adds a size to a tensor"):
+        convert(network(lambda self, x: torch.relu(x) + x.size(0)), torch.randn(4, 3))
+
+
+def test_small_outputs_do_not_hide_a_wrong_trace() -> None:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        y = torch.relu(self.fc(x))
+        z = y
+        z += 1.0
+        return 1e-6 * self.fc(y + z)
+
+    rule = Rule(name="times", matches=(operator.mul,), example=lambda: None)
+    with pytest.raises(ConversionError, match="does not compute what the network does"):
+        convert(network(forward, fc=nn.Linear(3, 3)), torch.randn(2, 3), rules=[rule])
+
+
+@torch.no_grad()
+def test_the_input_and_the_modules_state_are_untouched() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls.add_(1)
+            return F.relu(x, inplace=True)
+
+    model, x = Counting().eval(), torch.randn(6, 4)
+    before = x.clone()
+    convert(model, x)
+    assert torch.equal(x, before)
+    assert model.calls.item() == 0
+
+
+@torch.no_grad()
+def test_a_shared_in_place_module_is_redirected_at_each_call() -> None:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        a = self.act(self.fc(x))
+        b = self.fc(a)
+        c = self.act(b)
+        return b + c
+
+    model, x = network(forward, fc=nn.Linear(4, 4), act=nn.ReLU(inplace=True)), torch.randn(32, 4)
+    found = convert(model, x, members=8192, thresholds="max").model(x)
+    assert torch.allclose(found, model(x), atol=1e-3)
+
+
+@torch.no_grad()
+def test_each_call_of_a_shared_module_gets_the_replacement_made_for_it() -> None:
+    class Times(nn.Module):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.factor * x
+
+    made = []
+
+    def replace(site: Site) -> nn.Module:
+        made.append(site.name)
+        return Times(float(len(made)))
+
+    rule = Rule(name="times", matches=(Times,), replace=replace, example=lambda: None)
+    shared = Times(0.0)
+    model = nn.Sequential(nn.ReLU(), shared, shared, nn.ReLU()).eval()
+    shared.factor = 1.0
+    x = torch.rand(5, 3)
+    found = convert(model, x, rules=[rule], members=4096, thresholds="max").model(x)
+    assert made == ["1", "1#2"]
+    # The last neuron saturates at what calibration saw, which is x; below that its input is 1 * 2 * x.
+    assert torch.allclose(found, (2 * x).clamp(max=x.max()), atol=1e-3)
+
+
+@torch.no_grad()
+def test_a_whole_converted_network_survives_pickling(tmp_path: Path) -> None:
+    for name, build in NETWORKS.items():
+        model, x = build(nn.ReLU).eval(), torch.rand(16, 1, 8, 8)
+        snn = convert(model, x, time_steps=2).model
+        torch.save(snn, tmp_path / name)
+        again = torch.load(tmp_path / name, weights_only=False)
+        assert torch.equal(again(x, time_steps=3), snn(x, time_steps=3))
+
+
+def test_networks_that_are_something_else_already_are_refused() -> None:
+    model, x = linear_relu(), torch.randn(2, 4)
+    with pytest.raises(ConversionError, match=r"is compiled; convert the original"):
+        convert(torch.compile(model), x)
+    with pytest.raises(ConversionError, match="is scripted"):
+        convert(torch.jit.trace(model, x), x)
+    with pytest.raises(ConversionError, match=r"has spiking neurons already: '1' \(IF\)"):
+        convert(nn.Sequential(nn.Linear(4, 4), IF(), nn.ReLU()).eval(), x)
+    with pytest.raises(ConversionError, match=r"float32 or float64 weights; got torch.bfloat16"):
+        convert(linear_relu().bfloat16(), x.bfloat16())
+
+
+@torch.no_grad()
+def test_a_bare_activation_and_double_precision_convert() -> None:
+    x = torch.randn(20, 4, dtype=torch.float64)
+    quantised = QCFS(levels=4).double().eval()
+    snn = convert(quantised, x, members=4).model
+    assert snn(x).dtype == torch.float64
+    assert torch.equal(snn(x), quantised(x))
+
+
+def test_calls_of_the_result_are_checked() -> None:
+    snn = convert(linear_relu(), torch.randn(4, 4)).model
+    with pytest.raises(ValueError, match=r"expects values of 2 axes, .*as in calibration; got shape \(4,\)"):
+        snn(torch.randn(4))
+    with pytest.raises(ValueError, match=r"got shape \(0, 4\)"):
+        snn(torch.randn(0, 4))
+
+
+@torch.no_grad()
 def test_further_arguments_keep_their_defaults() -> None:
     class Optional(nn.Module):
         def forward(self, x: Tensor, mask: Tensor | None = None, twice: bool = True, *, shift: float = 1.0) -> Tensor:
@@ -253,6 +377,10 @@ def test_bad_calibration_data_is_refused() -> None:
         convert(model, [torch.full((2, 4), float("inf"))])
     with pytest.raises(ConversionError, match=r"batch 0 has shape \(4,\); expected \[batch, \*unit\]"):
         convert(model, [torch.randn(4)])
+    with pytest.raises(ConversionError, match=r"cannot run calibration batch 0, of shape \(2, 5\) and torch.float32"):
+        convert(model, torch.randn(2, 5))
+    with pytest.raises(ConversionError, match=r"cannot run calibration batch 0, of shape \(2, 4\) and torch.int64"):
+        convert(model, torch.zeros(2, 4, dtype=torch.long))
     with pytest.raises(ConversionError, match=r"batch 0 has shape \(0, 4\)"):
         convert(model, [torch.randn(0, 4)])
     with pytest.raises(TypeError, match=r"batches of tensors, or of \(tensor, ...\); batch 0 is str"):
@@ -282,8 +410,9 @@ def test_an_activation_that_is_never_active_is_located() -> None:
 
 
 def test_thresholds_from_the_model_alone_can_be_demanded() -> None:
-    with pytest.raises(ConversionError, match="brings no threshold of its own"):
-        convert(linear_relu(), torch.randn(8, 4), thresholds="from_model")
+    two = nn.Sequential(nn.ReLU(), nn.Linear(4, 4), nn.ReLU()).eval()
+    with pytest.raises(ConversionError, match=r"(?s)'0' \(ReLU\).*brings no threshold.*'2' \(ReLU\)"):
+        convert(two, torch.randn(8, 4), thresholds="from_model")
     own = nn.Sequential(nn.Linear(4, 4), QCFS(levels=4)).eval()
     assert len(convert(own, torch.randn(8, 4), thresholds="from_model").report.neurons) == 1
 
@@ -308,8 +437,22 @@ def test_thresholds_do_not_depend_on_batching_or_order() -> None:
     found = [[site.threshold for site in convert(model, way).report.neurons] for way in ways]
     for other in found[1:]:
         for (low, _), (expected, _) in zip(other, found[0], strict=True):
-            # Convolutions of another batch size round differently, which can move a value to the next bin.
-            assert low == pytest.approx(expected, rel=2e-3)
+            # Convolutions of another batch size round differently, which can move a value to the next bin: 0.3 %.
+            assert low == pytest.approx(expected, rel=6e-3)
+
+
+def test_histograms_do_not_depend_on_order_and_survive_an_outlier() -> None:
+    values = torch.cat([torch.rand(100_000), torch.full((1,), 3000.0), torch.zeros(1000)])
+    ways = [[values], list(values.split(777)), list(values.flip(0).split(5000))]
+    histograms = [Histogram() for _ in ways]
+    for histogram, way in zip(histograms, ways, strict=True):
+        for part in way:
+            histogram.add(part)
+    for percent in (0.5, 50.0, 99.0, 99.9, 100.0):
+        found = {histogram.percentile(percent) for histogram in histograms}
+        assert len(found) == 1
+        exact = torch.quantile(values.double(), percent / 100).item()
+        assert found.pop() == pytest.approx(exact, rel=4e-3)
 
 
 # --- settings ------------------------------------------------------------------------------------------------
@@ -328,6 +471,11 @@ def test_thresholds_do_not_depend_on_batching_or_order() -> None:
         ({"thresholds": "percentile:0"}, ValueError, "'percentile:P' with 0 < P <= 100"),
         ({"thresholds": "percentile:many"}, ValueError, "got 'percentile:many'"),
         ({"thresholds": "mean"}, ValueError, "got 'mean'"),
+        (
+            {"thresholds": 99.9},
+            TypeError,
+            "convert expects thresholds to be a text such as 'percentile:99.9'; got 99.9",
+        ),
     ],
 )
 def test_bad_settings_are_refused(settings: dict, error: type[Exception], message: str) -> None:
@@ -390,10 +538,8 @@ def test_the_source_is_untouched_by_success_and_by_failure(name: str) -> None:
     with torch.no_grad():
         for parameter in snn.parameters():
             parameter.zero_()
-    model.add_module("unused", nn.Identity().eval())
     with pytest.raises(ConversionError):
         convert(model, torch.full((4, 1, 8, 8), float("nan")))
-    del model.unused
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert [(module.training, getattr(module, "inplace", None)) for module in model.modules()] == flags
     assert not any(module._forward_hooks for module in model.modules())

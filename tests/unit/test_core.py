@@ -58,6 +58,7 @@ def test_learned_decay_learns_and_stays_in_its_interval() -> None:
         neuron(torch.full((8, 1), 0.4)).sum().backward()
         optimiser.step()
         assert 0.0 <= neuron.decay.item() <= 1.0
+    assert neuron.decay.item() < 0.4  # more decay, fewer spikes: the loss was the number of spikes
 
 
 # --- bad settings --------------------------------------------------------------------------------------------
@@ -68,6 +69,12 @@ def test_learned_decay_learns_and_stays_in_its_interval() -> None:
 def test_a_threshold_must_be_positive(kind: type[nn.Module], threshold: object) -> None:
     with pytest.raises(ValueError, match=rf"{kind.__name__} expects threshold > 0 and finite; got"):
         kind(threshold=threshold)
+
+
+@pytest.mark.parametrize("kind", NEURONS.values(), ids=NEURONS)
+def test_an_empty_threshold_is_refused(kind: type[nn.Module]) -> None:
+    with pytest.raises(ValueError, match="to be a number, or one per channel; got an empty tensor"):
+        kind(threshold=torch.tensor([]))
 
 
 @pytest.mark.parametrize("members", [0, -1, 2.5, True])

@@ -54,10 +54,10 @@ def test_every_connection_is_counted(name: str) -> None:
     reached = connections_by_hand(layer, unit)
     x = torch.rand(6, *unit)
     model = nn.Sequential(QCFS(levels=4, threshold=1.0), layer).eval()
-    body = convert(model, x, members=4).model.body
+    snn = convert(model, x, members=4).model
     spikes = torch.floor(x * 4 / model[0].threshold + 0.5).clamp(0, 4)
     expected = (spikes * reached).sum().item() / len(x)
-    (found,) = count_operations(body, x, time_steps=1)
+    (found,) = count_operations(snn, x, time_steps=1)
     assert (found.layer, found.kind) == ("1", "AC")
     assert found.per_step == pytest.approx((expected,), rel=1e-9)
     (dense,) = count_operations(layer, x)
@@ -65,8 +65,8 @@ def test_every_connection_is_counted(name: str) -> None:
 
 
 def counted(model: nn.Module, x: Tensor, *, time_steps: int = 1) -> dict[str, tuple[str, float]]:
-    body = convert(model, x, members=4).model.body
-    return {c.layer: (c.kind, sum(c.per_step)) for c in count_operations(body, x, time_steps=time_steps)}
+    snn = convert(model, x, members=4, time_steps=time_steps).model
+    return {c.layer: (c.kind, sum(c.per_step)) for c in count_operations(snn, x)}
 
 
 def spikes_of(model: nn.Module, x: Tensor, *, time_steps: int = 1) -> dict[str, Tensor]:
@@ -130,6 +130,61 @@ def test_the_image_layer_multiplies_once_and_later_layers_accumulate() -> None:
     assert found["0"] == ("MAC", 30.0)
     assert found["3"][0] == "AC"
     assert found["3"][1] == pytest.approx(3 * spikes_of(model, x, time_steps=4)["2"].sum().item() / 8)
+
+
+@torch.no_grad()
+def test_a_constant_is_not_a_spike_train() -> None:
+    class Shifted(nn.Module):
+        def __init__(self, shift: float) -> None:
+            super().__init__()
+            self.act, self.head, self.shift = QCFS(levels=4), nn.Linear(6, 3), shift
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.act(x) + self.shift)
+
+    x = torch.rand(8, 6)
+    assert counted(Shifted(1.0).eval(), x)["head"] == ("MAC", 18.0)  # spikes plus a bias are analog
+
+
+@torch.no_grad()
+def test_a_max_pool_before_the_first_neuron_runs_once() -> None:
+    model = nn.Sequential(nn.MaxPool1d(2), nn.Conv1d(2, 3, 2), QCFS(levels=4)).eval()
+    conversion = convert(model, torch.rand(4, 2, 8), time_steps=4)
+    assert conversion.report.sites[0].fidelity == "exact"
+    assert [c.per_step for c in count_operations(conversion.model, torch.rand(4, 2, 8))] == [(36.0,)]
+
+
+@torch.no_grad()
+def test_what_cannot_be_counted_is_refused() -> None:
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(3, 6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.linear(x, self.w)
+
+    for network, x in ((Functional(), torch.rand(2, 6)), (nn.ConvTranspose1d(2, 2, 2), torch.rand(2, 2, 6))):
+        with pytest.raises(ValueError, match="count_operations cannot count"):
+            count_operations(network, x)
+
+
+@torch.no_grad()
+def test_parametrised_layers_are_counted_as_the_layers_they_are() -> None:
+    layer = nn.utils.parametrizations.weight_norm(nn.Linear(6, 2))
+    assert [c.per_step for c in count_operations(nn.Sequential(layer), torch.rand(3, 6))] == [(12.0,)]
+
+
+@torch.no_grad()
+def test_every_call_of_a_shared_activation_is_recorded() -> None:
+    act = QCFS(levels=4)
+    model = nn.Sequential(nn.Linear(6, 6), act, nn.Linear(6, 4), act, nn.Linear(4, 2)).eval()
+    trains = spikes_of(model, torch.randn(5, 6))
+    assert {name: tuple(train.shape) for name, train in trains.items()} == {"1": (1, 5, 6), "1#2": (1, 5, 4)}
+    spiking = nn.Sequential(neuron := IF(), neuron)
+    with record_spikes(spiking) as trains:
+        spiking(torch.rand(3, 2, 4))
+    assert list(trains) == ["0", "0#2"]
 
 
 @torch.no_grad()

@@ -14,16 +14,15 @@ from torch import Tensor, fx, nn
 from ..core.time import TimeAxis
 from .errors import ConversionError
 from .network import ConvertedNetwork
-from .observe import Observer, calibration_batches
+from .nodes import batchless_nodes, call_names, called, host_nodes, location, operation_name
+from .observe import Observer
 from .recipe import NeuronFactory, Recipe
 from .report import Report, SiteReport
 from .rule import Rule, Site, build_neuron
 from .rules import RULES
-from .trace import batchless_nodes, called, host_nodes, location, operation_name, trace
+from .trace import trace
+from .validate import check_model, observe_all
 from .weave import Weaver
-
-TRACE_TOLERANCE = 1e-4
-"""Relative difference allowed between a network and its trace; both run the same kernels, so any is a fault."""
 
 
 @dataclass(frozen=True)
@@ -82,40 +81,37 @@ def convert(
     """
     recipe = Recipe(neuron=neuron, time_steps=time_steps, members=members, thresholds=thresholds)
     every_rule = (*rules, *RULES)
-    _check_mode(model)
+    check_model(model)
     with torch.no_grad():
-        traced = trace(copy.deepcopy(model), every_rule)
+        traced = trace(_private_copy(model, every_rule), every_rule)
         plan = _plan(traced, every_rule, recipe, type(model).__name__)
-        observer = _observe(traced, plan, batches, model)
-        plan = {node: (rule, _with_threshold(site, rule, observer)) for node, (rule, site) in plan.items()}
+        observer = Observer(traced, watched=[node for node, (rule, _) in plan.items() if rule.threshold is not None])
+        unit = observe_all(observer, model, batches)
+        plan = _with_thresholds(plan, observer)
         replacements = _replacements(plan)
         body = Weaver(traced, replacements=replacements).weave()
     rows = tuple(_row(site, rule, replacements.get(node)) for node, (rule, site) in plan.items())
-    return Conversion(ConvertedNetwork(body, time_steps=time_steps).eval(), Report(recipe, rows), recipe)
+    network = ConvertedNetwork(body, time_steps=time_steps, input_rank=len(unit) + 1).eval()
+    return Conversion(network, Report(recipe, rows), recipe)
 
 
 _Plan = dict[fx.Node, tuple[Rule, Site]]
 
 
-def _check_mode(model: nn.Module) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"convert expects an nn.Module; got {type(model).__name__}.")
-    training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
-    if training:
-        raise ConversionError(
-            f"convert expects a network in eval mode; {len(training)} modules are in training mode ('{training[0]}' "
-            f"first). Call model.eval(): BatchNorm and dropout would otherwise act as in training."
-        )
+def _private_copy(model: nn.Module, rules: Sequence[Rule]) -> nn.Module:
+    """A copy that tracing may use up, with a name for everything in it that a rule speaks for."""
+    private = copy.deepcopy(model)
+    return nn.Sequential(private) if any(rule.covers(model) for rule in rules) else private
 
 
 def _plan(traced: fx.GraphModule, rules: Sequence[Rule], recipe: Recipe, name: str) -> _Plan:
     """A rule for every call that works on the data, or an error that lists all calls without one."""
     plan, problems = {}, []
     timeless = host_nodes(traced.graph) | batchless_nodes(traced.graph)
-    for node in traced.graph.nodes:
-        if not node.op.startswith("call") or node in timeless:
+    for node, label in call_names(traced.graph).items():
+        if node in timeless:
             continue
-        site = _site(node, traced, recipe)
+        site = _site(node, label, traced, recipe)
         rule = next((rule for rule in rules if rule.covers(called(node, traced))), None)
         reason = "no rule" if rule is None else rule.refuse(site) if rule.refuse else None
         if rule is not None and reason is None:
@@ -131,13 +127,25 @@ def _plan(traced: fx.GraphModule, rules: Sequence[Rule], recipe: Recipe, name: s
         )
     if not any(rule.fidelity == "spiking" for rule, _ in plan.values()):
         raise ConversionError(f"{name} has no activation that could become a neuron; there is nothing to convert.")
+    return _without_idle_differentials(plan)
+
+
+def _without_idle_differentials(plan: _Plan) -> _Plan:
+    """Before the first neuron there is no time to take differences over: such calls stay as they are, exactly."""
+    timed: set[fx.Node] = set()
+    for node in next(iter(plan)).graph.nodes:
+        rule, site = plan.get(node, (None, None))
+        if (rule is not None and rule.fidelity == "spiking") or timed.intersection(node.all_input_nodes):
+            timed.add(node)
+        elif rule is not None and site is not None and rule.fidelity == "differential":
+            plan[node] = dataclasses.replace(rule, fidelity="exact", replace=None, note=None), site
     return plan
 
 
-def _site(node: fx.Node, traced: fx.GraphModule, recipe: Recipe) -> Site:
+def _site(node: fx.Node, label: str, traced: fx.GraphModule, recipe: Recipe) -> Site:
     target = called(node, traced)
     return Site(
-        name=str(node.target) if node.op == "call_module" else node.name,
+        name=label,
         operation=operation_name(node, traced),
         location=location(node, traced),
         node=node,
@@ -146,27 +154,23 @@ def _site(node: fx.Node, traced: fx.GraphModule, recipe: Recipe) -> Site:
     )
 
 
-def _observe(traced: fx.GraphModule, plan: _Plan, batches: Tensor | Iterable[Any], model: nn.Module) -> Observer:
-    """Run all calibration data, and prove on the first batch that the trace is the network."""
-    observer = Observer(traced, watched=[node for node, (rule, _) in plan.items() if rule.threshold is not None])
-    for index, values in enumerate(calibration_batches(batches, model)):
-        output = observer.observe(values)
-        if index == 0 and not torch.allclose(output, model(values), rtol=TRACE_TOLERANCE, atol=TRACE_TOLERANCE):
-            raise ConversionError(
-                f"The trace of {type(model).__name__} does not compute what the network does: its forward depends on "
-                f"something tracing cannot see (an in-place change of a shared tensor, a flag, a Python value). "
-                f"Rewrite such code without side effects."
-            )
-    return observer
-
-
-def _with_threshold(site: Site, rule: Rule, observer: Observer) -> Site:
-    if rule.threshold is None:
-        return site
-    percentile = site.recipe.percentile
-    if percentile is not None:
-        site = dataclasses.replace(site, observed=observer.threshold(site.node, percentile))
-    return dataclasses.replace(site, threshold=rule.threshold(site))
+def _with_thresholds(plan: _Plan, observer: Observer) -> _Plan:
+    """Each spiking site with its threshold, or an error that lists all sites for which none can be had."""
+    problems = []
+    settled = dict(plan)
+    for node, (rule, site) in plan.items():
+        if rule.threshold is None:
+            continue
+        percentile = site.recipe.percentile
+        observed = None if percentile is None else observer.threshold(node, percentile)
+        try:
+            site = dataclasses.replace(site, observed=observed)
+            settled[node] = rule, dataclasses.replace(site, threshold=torch.as_tensor(rule.threshold(site)))
+        except ConversionError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConversionError("\n".join(problems))
+    return settled
 
 
 def _replacements(plan: _Plan) -> dict[fx.Node, nn.Module]:

@@ -16,13 +16,14 @@ class ConvertedNetwork(nn.Module):
     Attributes:
         body: the graph, called with (values, time_steps), giving [time * batch, *unit].
         time_steps: T unless a call says otherwise.
+        input_rank: number of axes of the values, batch included.
 
     Shapes:  values [batch, *unit] -> [batch, *other].
     """
 
-    def __init__(self, body: fx.GraphModule, *, time_steps: int) -> None:
+    def __init__(self, body: fx.GraphModule, *, time_steps: int, input_rank: int) -> None:
         super().__init__()
-        self.body, self.time_steps = body, time_steps
+        self.body, self.time_steps, self.input_rank = body, time_steps, input_rank
 
     def forward(self, values: Value, *, time_steps: int | None = None) -> Value:
         """The mean output over T steps."""
@@ -32,6 +33,11 @@ class ConvertedNetwork(nn.Module):
         """The output at every step: [batch, *unit] -> [time, batch, *other]."""
         steps = self.time_steps if time_steps is None else time_steps
         require_steps(steps, owner="ConvertedNetwork")
+        if values.ndim != self.input_rank or values.shape[0] == 0:
+            raise ValueError(
+                f"ConvertedNetwork expects values of {self.input_rank} axes, [batch, *unit], as in calibration; got "
+                f"shape {tuple(values.shape)}. It adds the time axis by itself; a single sample is values[None]."
+            )
         folded: Tensor = self.body(values, steps)
         return unfold(folded, time_steps=steps)
 

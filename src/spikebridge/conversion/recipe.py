@@ -81,6 +81,10 @@ class Recipe:
     @property
     def percentile(self) -> float | None:
         """The percentile of observed activations that becomes a threshold; None for "from_model"."""
+        if not isinstance(self.thresholds, str):
+            raise TypeError(
+                f"convert expects thresholds to be a text such as 'percentile:99.9'; got {self.thresholds!r}."
+            )
         kind, _, number = self.thresholds.partition(":")
         if kind == "from_model" and not number:
             return None

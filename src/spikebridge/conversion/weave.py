@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import fx, nn
 
-from ..core.time import Folded, TimeAxis, repeat_over_time
-from .trace import batchless_nodes, host_nodes
+from ..core.time import Folded, RepeatOverTime, TimeAxis
+from .nodes import batchless_nodes, call_names, host_nodes
 
 
 class Weaver:
@@ -27,6 +28,8 @@ class Weaver:
     def __init__(self, graph: fx.GraphModule, *, replacements: Mapping[fx.Node, nn.Module]) -> None:
         self.source, self.replacements = graph, replacements
         self.batchless, self.host = batchless_nodes(graph.graph), host_nodes(graph.graph)
+        self.names = call_names(graph.graph)
+        self.calls = Counter(str(node.target) for node in graph.graph.nodes if node.op == "call_module")
         self.graph = fx.Graph()
         self.modules: dict[str, nn.Module] = dict(graph.named_modules())
         self.still: dict[fx.Node, fx.Node] = {}
@@ -68,15 +71,17 @@ class Weaver:
             elif node in self.host:
                 self.timed[node] = self.graph.node_copy(node, self._in_time)
             else:
-                keywords: dict[str, Any] = {"time_steps": self.time_steps}
-                self.timed[node] = self.graph.call_function(repeat_over_time, (self.still[node],), keywords)
+                self.modules["repeat_over_time"] = RepeatOverTime()
+                arguments = (self.still[node], self.time_steps)
+                self.timed[node] = self.graph.call_module("repeat_over_time", arguments)
         return self.timed[node]
 
     def _add_module(self, node: fx.Node, module: nn.Module) -> str:
-        # A module's first call takes over its name; further calls of a shared module, and functions, get their own.
-        name = str(node.target) if node.op == "call_module" else node.name
-        if isinstance(self.modules.get(name), Folded) or (node.op != "call_module" and name in self.modules):
-            name = f"{name}_{node.name}"
+        # What replaces a module's only call takes over its name; other calls, and functions, get their own.
+        name = self.names[node].replace("#", "_call")
+        while name in self.modules and (name != str(node.target) or self.calls[name] > 1):
+            name += "_"
+        self.calls[name] += 1
         self.modules[name] = module
         return name
 

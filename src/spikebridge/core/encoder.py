@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -41,8 +43,10 @@ class Encoder(nn.Module, ABC):
     def __init__(self, *, time_steps: int, value_range: tuple[float, float] | None = (0.0, 1.0)) -> None:
         super().__init__()
         require_steps(time_steps, owner=type(self).__name__)
-        if value_range is not None and not value_range[0] < value_range[1]:
-            raise ValueError(f"{type(self).__name__} expects value_range = (low, high), low < high; got {value_range}.")
+        if value_range is not None and not -math.inf < value_range[0] < value_range[1] < math.inf:
+            raise ValueError(
+                f"{type(self).__name__} expects value_range = (low, high), finite and low < high; got {value_range}."
+            )
         self.time_steps, self.value_range = time_steps, value_range
 
     @abstractmethod
@@ -77,7 +81,9 @@ class Encoder(nn.Module, ABC):
         values = values.to(at_least_float32(values.dtype))
         low, span = self._span
         # A product, because compilers round a division by a constant differently.
-        return self.emit(values if self.value_range is None else (values - low) * (1.0 / span))
+        scaled = values if self.value_range is None else (values - low) * (1.0 / span)
+        # The values are in range, but the product may round to a little over 1.
+        return self.emit(scaled if self.value_range is None else scaled - (scaled - 1.0).clamp(min=0.0).detach())
 
     def decode(self, train: SpikeTrain) -> Value:
         """The value a train stands for; any train of T steps will do, spikes or logits.
@@ -118,13 +124,23 @@ def check_values(values: Value, owner: str, low: float, high: float) -> None:
             f"{owner} expects finite values; got {int((~finite).sum())} NaN or infinite of {values.numel()}. "
             f"Find where they arise: torch.isfinite(values).all(dim=0)."
         )
-    lowest, highest = values.min().item(), values.max().item()
-    if lowest < low or highest > high:
-        wrong = f"minimum {lowest:.4g}" if lowest < low else f"maximum {highest:.4g}"
+    lowest, highest = values.min(), values.max()
+    # Compared as tensors, so that a bound such as -0.43 is rounded as the values are.
+    if bool(lowest < low) or bool(highest > high):
+        wrong = f"minimum {lowest.item():.4g}" if bool(lowest < low) else f"maximum {highest.item():.4g}"
+        wide = (_outward(lowest.item(), math.floor), _outward(highest.item(), math.ceil))
         raise ValueError(
             f"{owner} expects values in [{low:g}, {high:g}]; got {wrong}. Normalise the input or pass "
-            f"value_range=({min(lowest, low):.4g}, {max(highest, high):.4g})."
+            f"value_range=({min(wide[0], low):g}, {max(wide[1], high):g})."
         )
+
+
+def _outward(value: float, rounding: Callable[[float], int]) -> float:
+    """A bound of four digits that ``value`` does not exceed, so that the advice holds when it is followed."""
+    if value == 0.0:
+        return value
+    scale = 10.0 ** (3 - math.floor(math.log10(abs(value))))
+    return rounding(value * scale) / scale
 
 
 @torch.library.custom_op("spikebridge::checked", mutates_args=())

@@ -35,7 +35,7 @@ def quantise(level: Tensor, *, low: Tensor | float = 0.0, high: float) -> Tensor
     [0.0, 0.0, 2.0, 4.0]
     """
     floored = torch.floor(level)
-    if level.requires_grad:
+    if torch.is_grad_enabled():
         floored = straight_through(floored, level)
     return torch.where(floored < low, low, torch.where(floored > high, high, floored))
 
@@ -61,8 +61,9 @@ class Surrogate(ABC):
         """The smooth stand-in whose derivative replaces that of the step."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        spikes = (x >= 0).to(x.dtype)
-        return straight_through(spikes, self.soft(x)) if x.requires_grad else spikes
+        # Neither true of NaN, which passes through, as it does through ReLU.
+        spikes = torch.where(x >= 0, 1.0, torch.where(x < 0, 0.0, x))
+        return straight_through(spikes, self.soft(x)) if torch.is_grad_enabled() else spikes
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,12 @@ def at_rest(current: Current, level: Tensor | float = 0.0) -> Tensor:
 def positive_setting(value: float | Tensor, *, owner: str, name: str) -> Tensor:
     """A neuron's setting as a float tensor of its own, refused unless every entry is finite and above zero."""
     setting = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.float32).detach().clone()
+    if setting.numel() == 0:
+        raise ValueError(f"{owner} expects {name} to be a number, or one per channel; got an empty tensor.")
     if not bool((torch.isfinite(setting) & (setting > 0)).all()):
-        lowest = setting.min().item() if setting.numel() else "nothing"
-        raise ValueError(f"{owner} expects {name} > 0 and finite; got {lowest}. Pass a positive number.")
+        raise ValueError(
+            f"{owner} expects {name} > 0 and finite; got {setting.min().item():g}. Pass a positive number."
+        )
     return setting
 
 

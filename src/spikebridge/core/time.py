@@ -125,7 +125,7 @@ class OverTime(_Lifted):
 
     def forward(self, train: SpikeTrain) -> SpikeTrain:
         self.check_train(train)
-        if train.stride(0) == 0 and not self.training:
+        if train.stride(0) == 0 and not any(module.training for module in self.modules()):
             step = self.layers(train[0])
             return step.expand(train.shape[0], *step.shape)
         return unfold(self.layers(fold(train)), time_steps=train.shape[0])
@@ -146,9 +146,14 @@ class EachStep(_Lifted):
         return torch.stack([self.layers(step) for step in train.unbind(0)])
 
 
-def repeat_over_time(values: Tensor, *, time_steps: int) -> Tensor:
-    """The same value at every step, time folded into the batch: ``[batch, *unit] -> [time * batch, *unit]``."""
-    return fold(values.expand(time_steps, *values.shape))
+class RepeatOverTime(nn.Module):
+    """The same value at every step, time folded into the batch: ``[batch, *unit] -> [time * batch, *unit]``.
+
+    A module rather than a function, so that a graph that calls it can be pickled.
+    """
+
+    def forward(self, values: Tensor, time_steps: int) -> Tensor:
+        return fold(values.expand(time_steps, *values.shape))
 
 
 class Folded(nn.Module):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -20,6 +19,13 @@ _CONNECTIONS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 _REARRANGE = (nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+_PRODUCTS = (
+    *("linear", "bilinear", "matmul", "mm", "bmm", "einsum", "scaled_dot_product_attention"),
+    *(f"conv{kind}{rank}d" for kind in ("", "_transpose") for rank in (1, 2, 3)),
+)
+"""Functions and methods that multiply weights or activations; a count that left them out would be too low."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +57,22 @@ def count_operations(network: nn.Module, values: Tensor, *, time_steps: int | No
     counts nothing.
 
     Args:
-        network: the graph of a converted network (``conversion.model.body``), or an ordinary network.
+        network: a converted network (``conversion.model``), or an ordinary one, which is all MACs.
         values: one batch, [batch, *unit].
-        time_steps: T for a converted network; None for an ordinary one, which is all MACs.
+        time_steps: T for a converted network; None is its own.
 
+    Raises:  ValueError: a call with weights, or of two activations, that cannot be counted.
     Source:  the counting rule of NeuroBench's effective synaptic operations (Yik et al., arXiv 2304.04640).
     Deviates:  a zero input to an analog layer still counts as a MAC: a dense layer does multiply by it.
     """
-    body = network if isinstance(network, fx.GraphModule) else _trace(network)
-    counter = _Counter(body, batch=values.shape[0], time_steps=time_steps)
+    body = getattr(network, "body", None)
+    is_converted = isinstance(body, fx.GraphModule)
+    steps = (time_steps or int(getattr(network, "time_steps", 1))) if is_converted else 1
+    counter = _Counter(
+        body if isinstance(body, fx.GraphModule) else _trace(network), batch=len(values), time_steps=steps
+    )
     with torch.no_grad():
-        counter.run(values, *() if time_steps is None else (time_steps,))
+        counter.run(values, *((steps,) if is_converted else ()))
     return counter.layers
 
 
@@ -76,9 +87,10 @@ class _Tracer(fx.Tracer):
 
 
 class _Counter(fx.Interpreter):
-    def __init__(self, body: fx.GraphModule, *, batch: int, time_steps: int | None) -> None:
+    def __init__(self, body: fx.GraphModule, *, batch: int, time_steps: int) -> None:
         super().__init__(body)
-        self.batch, self.time_steps = batch, time_steps or 1
+        self.extra_traceback = False
+        self.batch, self.time_steps = batch, time_steps
         self.callees = dict(body.named_modules())
         self.spikes: dict[fx.Node, Tensor] = {}
         self.layers: list[LayerOperations] = []
@@ -90,6 +102,11 @@ class _Counter(fx.Interpreter):
         if isinstance(module, _CONNECTIONS) and source is not None:
             self._count(str(n.target), module, source)
             return result
+        if _has_uncounted_weights(n, module):
+            raise ValueError(
+                f"count_operations cannot count '{n.name}' ({type(module).__name__ if module else n.target}): it knows "
+                f"nn.Linear and nn.Conv1d to nn.Conv3d. Use those modules for layers with weights."
+            )
         spikes = self._follow(n, module, source, result)
         if spikes is not None:
             self.spikes[n] = spikes
@@ -99,7 +116,7 @@ class _Counter(fx.Interpreter):
         arriving = self.spikes.get(source)
         kind: Literal["AC", "MAC"] = "MAC" if arriving is None else "AC"
         arriving = torch.ones_like(self.env[source]) if arriving is None else arriving.abs()
-        operations = _ones(layer)(arriving.to(torch.float64)).flatten(1).sum(1)
+        operations = _connections(layer, arriving.to(torch.float64)).flatten(1).sum(1)
         per_step = unfold(operations, time_steps=len(operations) // self.batch).sum(1) / self.batch
         self.layers.append(LayerOperations(name, kind, tuple(per_step.tolist())))
 
@@ -146,8 +163,9 @@ def _through_call(
         return moved
     if name == "dropout":
         return spikes
-    if name in ("add", "iadd") and others is not None and spikes.shape == others.shape:
-        return spikes.abs() + others.abs()
+    if name in ("add", "iadd"):
+        both = all(isinstance(arg, fx.Node) for arg in node.args[:2]) and len(node.args) >= 2
+        return spikes.abs() + others.abs() if both and others is not None and spikes.shape == others.shape else None
     if name == "mean":
         return spikes.abs().sum(*args[1:], **kwargs)
     if name.startswith("avg_pool"):
@@ -158,12 +176,20 @@ def _through_call(
     return None
 
 
-def _ones(layer: nn.Module) -> nn.Module:
+def _connections(layer: nn.Module, counts: Tensor) -> Tensor:
     """The layer with every weight 1 and no bias: applied to counts, it counts the connections they use."""
-    ones = copy.deepcopy(layer).to(torch.float64)
-    for name, parameter in ones.named_parameters():
-        parameter.fill_(0.0 if name == "bias" else 1.0)
-    return ones
+    weight = torch.ones_like(cast(Tensor, layer.weight), dtype=counts.dtype)
+    if isinstance(layer, nn.Linear):
+        return F.linear(counts, weight)
+    convolved: Tensor = cast(Any, layer)._conv_forward(counts, weight, None)  # as the layer pads
+    return convolved
+
+
+def _has_uncounted_weights(node: fx.Node, module: nn.Module | None) -> bool:
+    if module is not None:
+        return not isinstance(module, Folded) and any(parameter.ndim >= 2 for parameter in module.parameters())
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return node.op.startswith("call") and name in _PRODUCTS
 
 
 def _window(pool: nn.Module) -> Callable[[Tensor], Tensor]:

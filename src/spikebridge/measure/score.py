@@ -53,7 +53,7 @@ def score(network: Convertible, images: Tensor, labels: Tensor, *, time_steps: i
     with torch.no_grad():
         with record_spikes(network) as trains:  # type: ignore[arg-type]
             readouts = network.readouts(images, time_steps=time_steps)
-        operations = count_operations(network.body, images, time_steps=time_steps)
+        operations = count_operations(network, images, time_steps=time_steps)  # type: ignore[arg-type]
     sent = {layer: train.abs().flatten(1).double().mean(1) for layer, train in trains.items()}
     units = {layer: train[0, 0].numel() for layer, train in trains.items()}
     per_step = sum(sent[layer] * units[layer] for layer in sent) / sum(units.values())

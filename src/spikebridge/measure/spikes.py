@@ -17,7 +17,8 @@ def record_spikes(network: nn.Module) -> Iterator[dict[str, SpikeTrain]]:
     """Collect the spike counts of every neuron called inside the block, by the neuron's name in the network.
 
     A count is a whole number of spikes in one step: 0 or 1 for IF and LIF, up to ``members`` for a Group Neuron,
-    negative where a signed one takes spikes back. The network is left as it was.
+    negative where a signed one takes spikes back. Further calls of the same neuron are named ``name#2``, ``name#3``.
+    The network is left as it was.
 
     Shapes:  each train is [time, batch, *unit].
     Raises:  ValueError: the network has no neuron.
@@ -41,7 +42,8 @@ def record_spikes(network: nn.Module) -> Iterator[dict[str, SpikeTrain]]:
 
     def remember(name: str) -> Any:
         def hook(neuron: Neuron[Any], _: Any, output: SpikeTrain) -> None:
-            trains[name] = spike_counts(neuron, output)
+            calls = sum(known == name or known.startswith(f"{name}#") for known in trains)
+            trains[name if calls == 0 else f"{name}#{calls + 1}"] = spike_counts(neuron, output)
 
         return hook
 

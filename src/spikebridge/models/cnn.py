@@ -21,8 +21,9 @@ def cnn(
     """Three convolutions with BatchNorm, two average pools, a hidden layer and a readout.
 
     ``activation`` decides what the network is: ``nn.ReLU`` gives the ANN, ``QCFS`` the ANN that converts without
-    loss, a neuron such as ``GroupNeuron`` the SNN, whose layers are lifted over time and which takes trains. All
-    three have the same names in their state dict, so weights pass from one to the other.
+    loss, a neuron such as ``GroupNeuron`` the SNN, whose layers are lifted over time and which takes trains. Layers
+    have the same names in all three, so weights pass from one to the other: from QCFS to GroupNeuron whole,
+    thresholds included, and otherwise with ``strict=False``, since activations differ in what they hold.
 
     Shapes:  [batch, in_channels, image_size, image_size] -> [batch, classes]; with a neuron, [time, ...] before both.
 

@@ -27,6 +27,8 @@ def _observed(site: Site) -> Tensor:
 
 
 def _rounding(site: Site) -> str:
+    if not isinstance(site.recipe.neuron, str):
+        return "as the neuron function decides"
     levels = 1 if site.recipe.neuron == "if" else site.recipe.members
     return f"clipped at the threshold, {levels} level{'s' if levels > 1 else ''} per step"
 

@@ -7,6 +7,7 @@ import operator
 import torch
 from torch import nn
 
+from ..nodes import host_nodes
 from ..rule import Rule, Site
 
 
@@ -42,8 +43,16 @@ BATCH_NORM = Rule(
     example=lambda: (nn.BatchNorm1d(6).eval(), torch.linspace(-1, 1, 24).reshape(4, 6)),
 )
 
+
+def _adds_a_size(site: Site) -> str | None:
+    if host_nodes(site.node.graph) & set(site.node.all_input_nodes):
+        return "adds a size to a tensor; the size of the batch is another one once time is folded into it"
+    return None
+
+
 ADD = Rule(
     name="add",
+    refuse=_adds_a_size,
     matches=(operator.add, operator.iadd, torch.add, "add", "add_"),
     example=lambda: (_Shortcut(), torch.linspace(-1, 1, 24).reshape(4, 6)),
 )

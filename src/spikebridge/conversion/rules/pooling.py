@@ -20,7 +20,7 @@ class _SpatialMean(nn.Module):
 
 
 def _mixes_batch(site: Site) -> str | None:
-    axes = site.argument(1, "dim")
+    axes = site.argument(1, "dim", site.argument(1, "axis"))
     axes = (axes,) if isinstance(axes, int) else axes
     if not axes or 0 in axes:
         return "averages over the batch, which would mix samples and steps; name the other axes"

@@ -1,0 +1,148 @@
+"""What convert demands of a network and of its calibration data, and the proof that the trace is the network."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core.neuron import Neuron
+from .errors import ConversionError
+from .observe import Observer
+
+TOLERANCE = 1e-4
+"""Largest difference, relative to the largest output, that kernels may make of the same sum in another order."""
+
+
+def check_model(model: nn.Module) -> None:
+    """Refuse what cannot be converted whatever the data.
+
+    Raises:
+        TypeError: not a module.
+        ConversionError: compiled, scripted, in training mode, narrower than float32, or spiking already.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"convert expects an nn.Module; got {type(model).__name__}.")
+    if hasattr(model, "_orig_mod"):
+        raise ConversionError("The network is compiled; convert the original (model._orig_mod), compile the result.")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ConversionError("The network is scripted; convert the module it was scripted from.")
+    spiking = [f"'{name}' ({type(module).__name__})" for name, module in model.named_modules() if _is_neuron(module)]
+    if spiking:
+        raise ConversionError(f"The network has spiking neurons already: {', '.join(spiking)}. Convert an ANN.")
+    training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
+    if training:
+        raise ConversionError(
+            f"convert expects a network in eval mode; {len(training)} modules are in training mode ('{training[0]}' "
+            f"first). Call model.eval(): BatchNorm and dropout would otherwise act as in training."
+        )
+    narrow = {str(p.dtype) for p in model.parameters() if p.dtype in (torch.bfloat16, torch.float16)}
+    if narrow:
+        raise ConversionError(
+            f"convert expects float32 or float64 weights; got {', '.join(sorted(narrow))}. Convert model.float() and "
+            f"run the result under torch.autocast: neurons keep their state in float32."
+        )
+
+
+def _is_neuron(module: nn.Module) -> bool:
+    return isinstance(module, Neuron)
+
+
+def observe_all(observer: Observer, model: nn.Module, batches: Tensor | Iterable[Any]) -> torch.Size:
+    """Show all calibration data to the observer; on the first batch, prove that the trace may stand for the network.
+
+    Returns:
+        The shape of one sample.
+    """
+    unit = torch.Size()
+    for index, values in enumerate(_calibration_batches(batches, model)):
+        if index == 0:
+            expected = _run_network(model, values)
+            output = observer.observe(values.clone())
+            _check_trace(output, expected, type(model).__name__)
+            _check_samples_are_independent(observer, values, output)
+            unit = values.shape[1:]
+        else:
+            observer.observe(values.clone())
+    return unit
+
+
+def _run_network(model: nn.Module, values: Tensor) -> Tensor:
+    """The network's own output, from a copy and a copy: a forward may change its module or its input."""
+    try:
+        output: Tensor = copy.deepcopy(model)(values.clone())
+    except Exception as error:
+        raise ConversionError(
+            f"{type(model).__name__} cannot run calibration batch 0, of shape {tuple(values.shape)} and "
+            f"{values.dtype}: {error}. Pass batches the network accepts."
+        ) from error
+    return output
+
+
+def _check_trace(output: Tensor, expected: Tensor, name: str) -> None:
+    if isinstance(expected, Tensor) and _agree(output, expected):
+        return
+    raise ConversionError(
+        f"The trace of {name} does not compute what the network does: its forward depends on something tracing "
+        f"cannot see (an in-place change of a shared tensor, a flag, a Python value). Rewrite such code without side "
+        f"effects."
+    )
+
+
+def _check_samples_are_independent(observer: Observer, values: Tensor, output: Tensor) -> None:
+    """One sample more must change nothing for the others; time in the batch axis is many samples more."""
+    more = observer.observe(torch.cat([values, values[:1]]), counts=False)
+    if not _agree(more[: len(output)], output):
+        raise ConversionError(
+            "The network mixes the samples of a batch: its output for a sample changes when the batch grows by one. "
+            "Time is folded into the batch, so such a network cannot be converted; make each sample independent."
+        )
+
+
+def _agree(output: Tensor, expected: Tensor) -> bool:
+    if output.shape != expected.shape:
+        return False
+    return bool((output - expected).abs().max() <= TOLERANCE * expected.abs().max()) if expected.numel() else True
+
+
+def _calibration_batches(batches: Tensor | Iterable[Any], model: nn.Module) -> Iterator[Tensor]:
+    """The input tensors of ``batches``, each checked against the model.
+
+    Raises:
+        TypeError: a batch that is neither a tensor nor a tuple or list that starts with one.
+        ConversionError: no batch at all, an empty one, another device than the model's, NaN or infinite values.
+    """
+    device = next((tensor.device for tensor in chain(model.parameters(), model.buffers())), None)
+    count = 0
+    for batch in [batches] if isinstance(batches, Tensor) else batches:
+        values = batch[0] if isinstance(batch, tuple | list) and batch else batch
+        if not isinstance(values, Tensor):
+            raise TypeError(
+                f"convert expects batches of tensors, or of (tensor, ...); batch {count} is {type(batch).__name__}."
+            )
+        _check_batch(values, device, count)
+        count += 1
+        yield values
+    if count == 0:
+        raise ConversionError("convert got no calibration batch: batches is empty. Pass at least one batch of inputs.")
+
+
+def _check_batch(values: Tensor, device: torch.device | None, index: int) -> None:
+    if values.ndim < 2 or values.shape[0] == 0:
+        raise ConversionError(
+            f"Calibration batch {index} has shape {tuple(values.shape)}; expected [batch, *unit] with batch >= 1. "
+            f"For a single sample: values[None]."
+        )
+    if device is not None and values.device != device:
+        raise ConversionError(
+            f"Calibration batch {index} is on {values.device}, the model on {device}. "
+            f"Move one of them: model.to('{values.device}') or batch.to('{device}')."
+        )
+    if not bool(torch.isfinite(values).all()):
+        raise ConversionError(
+            f"Calibration batch {index} holds NaN or infinite values. Clean the data; torch.isfinite finds them."
+        )
