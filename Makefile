@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types layers doctest check format benchmark clean
+.PHONY: help setup demo test lint types layers doctest oracles check format benchmark clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ layers: $(READY)  ## imports go one way
 doctest: $(READY)  ## the examples in docstrings and pages
 	$(BIN)/python -m pytest src --doctest-modules
 	$(BIN)/python -m pytest README.md docs
+
+oracles: $(READY)  ## compare with SpikingJelly and snnTorch, which this installs
+	$(BIN)/python -m pip install --quiet --editable '.[dev,oracles]'
+	$(BIN)/python -m pytest tests/oracles
 
 check: lint types layers doctest test  ## everything CI runs
 
