@@ -37,7 +37,7 @@ def test_there_are_files_to_check() -> None:
 
 @pytest.mark.parametrize("package", ["core", "neurons", "encoders", "blocks", "conversion"])
 def test_the_mathematics_needs_nothing_but_torch(package: str) -> None:
-    allowed = {"torch", *sys.stdlib_module_names}
+    allowed = {"torch", "spikebridge", *sys.stdlib_module_names}
     for file in (SOURCE / package).rglob("*.py"):
         assert imported_packages(file) <= allowed, file
 

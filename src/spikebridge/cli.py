@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subcommands(required=True, dest="command")
     demo_parser = ArgumentParser(allow_abbrev=False, description=demo.__doc__)
     demo_parser.add_class_arguments(demo.DemoConfig)
-    commands.add_subcommand("demo", demo_parser, help="train, convert and compare on real images, in minutes")
+    commands.add_subcommand("demo", demo_parser, help="train, convert and compare on real images, in under a minute")
     settings = parser.parse_args(arguments)
     try:
         demo.run(demo.DemoConfig(**settings.demo.as_dict()))

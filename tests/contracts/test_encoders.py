@@ -70,8 +70,9 @@ def test_gradient_reaches_the_values(encoder: Encoder) -> None:
     x = (low + (high - low) * (torch.arange(2000) + 0.5) / 2000)[:, None].requires_grad_()
     encoder.decode(encoder.encode(x)).sum().backward()
     assert torch.isfinite(x.grad).all()
-    # Right on average: the mean slope of decode(encode(x)) is 1, less what the code cannot express.
-    expected = 1.0 - encoder.value_error / (high - low)
+    # Right on average: the mean slope is that of decode(encode(x)) from one end of the range to the other.
+    ends = encoder.decode(encoder.encode(torch.tensor([[low], [high]]))).flatten()
+    expected = ((ends[1] - ends[0]) / (high - low)).item()
     assert x.grad.mean().item() == pytest.approx(expected, abs=2e-3)
 
 
@@ -148,6 +149,10 @@ def test_bad_settings_are_refused(kind: type[Encoder]) -> None:
             ValueError, match=r"expects value_range = \(low, high\), finite and low < high; got \(1.0, 1.0\)"
         ):
             kind(time_steps=2, value_range=(1.0, 1.0))
+        with pytest.raises(ValueError, match=r"finite and low < high; got \(0.0, inf\)"):
+            kind(time_steps=2, value_range=(0.0, float("inf")))
+        with pytest.raises(ValueError, match=r"expects value_range = \(low, high\), finite; got None"):
+            kind(time_steps=2, value_range=None)
 
 
 @pytest.mark.parametrize("kind", [Rate, Latency, Phase])

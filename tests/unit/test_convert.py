@@ -468,6 +468,8 @@ def test_histograms_do_not_depend_on_order_and_survive_an_outlier() -> None:
         ({"neuron": "LIF"}, ValueError, "one of group, signed-group, if, or a function"),
         ({"neuron": 3}, TypeError, "a name or a function site -> Neuron; got 3"),
         ({"neuron": lambda site: nn.ReLU()}, TypeError, "must return a Neuron; for site '1' it returned ReLU"),
+        ({"neuron": LIF}, TypeError, "got LIF. Every site needs a neuron of its own: neuron=lambda site: LIF("),
+        ({"neuron": LIF()}, TypeError, "got LIF. Every site needs a neuron of its own"),
         ({"thresholds": "percentile:0"}, ValueError, "'percentile:P' with 0 < P <= 100"),
         ({"thresholds": "percentile:many"}, ValueError, "got 'percentile:many'"),
         ({"thresholds": "mean"}, ValueError, "got 'mean'"),

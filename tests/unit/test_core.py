@@ -6,7 +6,21 @@ import pytest
 import torch
 from torch import nn
 
-from spikebridge import IF, LIF, Direct, GroupNeuron, OverTime, SpikingNetwork, by_subtraction, declare_time, to_zero
+from spikebridge import (
+    IF,
+    LIF,
+    ATan,
+    Direct,
+    EachStep,
+    GroupNeuron,
+    OverTime,
+    SpikingNetwork,
+    Triangle,
+    by_subtraction,
+    declare_time,
+    run,
+    to_zero,
+)
 from spikebridge.core.catalogue import catalogue
 from spikebridge.core.encoder import Encoder
 from spikebridge.core.positive import FLOOR, positive, raw_of
@@ -117,6 +131,31 @@ def test_a_spiking_network_declares_its_encoders_time() -> None:
         network(torch.randn(2, 5))
     repaired = SpikingNetwork(body[:2], encoder=Direct(time_steps=6))
     assert repaired(torch.randn(2, 5)).shape == repaired(torch.randn(7, 5))[:2].shape == (2, 4)
+
+
+def test_what_takes_trains_itself_is_not_lifted() -> None:
+    for lift in (OverTime, EachStep):
+        with pytest.raises(
+            ValueError, match=rf"{lift.__name__} lifts layers that know no time; LIF takes trains itself"
+        ):
+            lift(nn.Linear(5, 4), nn.Sequential(LIF()))
+
+
+def test_wrong_kinds_of_arguments_are_explained() -> None:
+    with pytest.raises(TypeError, match=r"expects an encoder, which declares T, such as Direct\(time_steps=4\); got 4"):
+        SpikingNetwork(nn.Sequential(LIF()), encoder=4)
+    with pytest.raises(TypeError, match=r"run drives one neuron; got Sequential"):
+        run(nn.Sequential(LIF()), torch.zeros(2, 3))
+    for kind in (IF, LIF):
+        with pytest.raises(TypeError, match=rf"{kind.__name__} expects surrogate to be one, such as surrogate=ATan"):
+            kind(surrogate=ATan)
+        with pytest.raises(TypeError, match=r"expects reset to be one, such as reset=to_zero; got 'zero'"):
+            kind(reset="zero")
+    with pytest.raises(TypeError, match=r"Direct expects a tensor; got list"):
+        Direct()([0.5])
+    for surrogate, settings in ((ATan, {"slope": -1.0}), (Triangle, {"width": 0.0})):
+        with pytest.raises(ValueError, match=rf"{surrogate.__name__} expects \w+ > 0 and finite; got"):
+            surrogate(**settings)
 
 
 def test_a_spiking_network_learns_a_task_from_values() -> None:

@@ -164,6 +164,8 @@ def test_what_cannot_be_counted_is_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return F.linear(x, self.w)
 
+    with pytest.raises(ValueError, match="Sequential is spiking but was not converted"):
+        count_operations(nn.Sequential(IF()), torch.rand(2, 6))
     for network, x in ((Functional(), torch.rand(2, 6)), (nn.ConvTranspose1d(2, 2, 2), torch.rand(2, 2, 6))):
         with pytest.raises(ValueError, match="count_operations cannot count"):
             count_operations(network, x)

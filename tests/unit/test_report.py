@@ -20,7 +20,7 @@ def test_figures_are_the_same_bytes_twice_and_leave_settings_alone(tmp_path: Pat
                 folder / "a.png", time_steps=(1, 2), curves={"net": {"IF": [0.5, 0.7]}}, references={"net": 0.9}
             ),
             raster(folder / "r.png", image=np.eye(8), panels={"IF": {"one": counts, "two": counts[:, :7]}}, title="8"),
-            firing_rates(folder / "f.png", rates={"IF": {"one": 0.1, "two": 0.0}}, unit="spikes"),
+            firing_rates(folder / "f.png", rates={"IF": {"one": 0.1, "two": 0.0}}, unit="spikes", title="net"),
         ]
         return [path.read_bytes() for path in paths]
 

@@ -20,6 +20,7 @@ class SpikingNetwork(nn.Module):
         encoder: turns the values into the train that the body receives.
 
     Shapes:  values [batch, *unit] -> [batch, *other].
+    Raises:  TypeError: what is not an encoder. ValueError: nothing in the body has a time axis.
 
     >>> import torch
     >>> from spikebridge import LIF, Direct, OverTime
@@ -30,6 +31,10 @@ class SpikingNetwork(nn.Module):
 
     def __init__(self, body: nn.Module, *, encoder: Encoder) -> None:
         super().__init__()
+        if not isinstance(encoder, Encoder):
+            raise TypeError(
+                f"SpikingNetwork expects an encoder, which declares T, such as Direct(time_steps=4); got {encoder!r}."
+            )
         self.encoder = encoder
         self.body = declare_time(body, time_steps=encoder.time_steps)
 

@@ -8,4 +8,5 @@ from .recipe import Recipe as Recipe
 from .report import Report as Report
 from .rule import Rule as Rule
 from .rule import Site as Site
+from .rule import observed_threshold as observed_threshold
 from .rules import RULES as RULES

@@ -74,6 +74,12 @@ class Recipe:
                 f"convert expects neuron to be one of {', '.join(NEURONS_BY_NAME)}, or a function site -> Neuron; "
                 f"got {self.neuron!r}."
             )
+        if isinstance(self.neuron, type | Neuron):
+            name = self.neuron.__name__ if isinstance(self.neuron, type) else type(self.neuron).__name__
+            raise TypeError(
+                f"convert expects neuron to be a name or a function of the site; got {name}. Every site needs a neuron "
+                f"of its own: neuron=lambda site: {name}(threshold=site.threshold, ...)."
+            )
         if not isinstance(self.neuron, str) and not callable(self.neuron):
             raise TypeError(f"convert expects neuron to be a name or a function site -> Neuron; got {self.neuron!r}.")
         _ = self.percentile

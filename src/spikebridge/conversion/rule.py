@@ -85,6 +85,26 @@ class Rule:
         return any(match is target or (isinstance(match, str) and match == target) for match in self.matches)
 
 
+def observed_threshold(site: Site) -> Tensor:
+    """The threshold calibration chose, for activations that bring none of their own.
+
+    Raises:
+        ConversionError: the recipe forbids choosing, or the site was never active.
+    """
+    if site.observed is None:
+        raise ConversionError(
+            f"'{site.name}' ({site.operation}) at {site.location} brings no threshold of its own, and thresholds = "
+            f"'from_model' forbids choosing one. Train with QCFS there, or pass thresholds='percentile:99.9'."
+        )
+    if site.observed.item() == 0.0:
+        raise ConversionError(
+            f"'{site.name}' ({site.operation}) at {site.location} was (almost) never active in calibration, so "
+            f"thresholds = {site.recipe.thresholds!r} gives 0. Pass more data, or thresholds='max'; an activation that "
+            f"is never positive can be removed."
+        )
+    return site.observed
+
+
 def build_neuron(site: Site) -> Neuron[Any]:
     """The neuron the recipe asks for at this site."""
     if site.threshold is None:

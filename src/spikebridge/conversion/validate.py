@@ -135,7 +135,8 @@ def _check_batch(values: Tensor, device: torch.device | None, index: int) -> Non
     if values.ndim < 2 or values.shape[0] == 0:
         raise ConversionError(
             f"Calibration batch {index} has shape {tuple(values.shape)}; expected [batch, *unit] with batch >= 1. "
-            f"For a single sample: values[None]."
+            f"For a single sample: values[None]; for one batch with labels: [(images, labels)]; for a Dataset: a "
+            f"DataLoader of it."
         )
     if device is not None and values.device != device:
         raise ConversionError(

@@ -43,6 +43,8 @@ class Encoder(nn.Module, ABC):
     def __init__(self, *, time_steps: int, value_range: tuple[float, float] | None = (0.0, 1.0)) -> None:
         super().__init__()
         require_steps(time_steps, owner=type(self).__name__)
+        if value_range is None and self.is_binary:
+            raise ValueError(f"{type(self).__name__} expects value_range = (low, high), finite; got None.")
         if value_range is not None and not -math.inf < value_range[0] < value_range[1] < math.inf:
             raise ValueError(
                 f"{type(self).__name__} expects value_range = (low, high), finite and low < high; got {value_range}."
@@ -70,14 +72,16 @@ class Encoder(nn.Module, ABC):
 
     def encode(self, values: Value) -> SpikeTrain:
         """Check ``values``, map them to [0, 1] and emit their train."""
+        name = type(self).__name__
+        if not isinstance(values, Tensor):
+            raise TypeError(f"{name} expects a tensor; got {type(values).__name__}. Convert with torch.as_tensor.")
         if not values.is_floating_point():
-            name = type(self).__name__
             raise TypeError(f"{name} expects floating-point values; got {values.dtype}. For bytes: values / 255.")
         low, high = self.value_range or (-float("inf"), float("inf"))
         if torch.compiler.is_compiling():
-            values = _checked(values, type(self).__name__, low, high)
+            values = _checked(values, name, low, high)
         else:
-            check_values(values, type(self).__name__, low, high)
+            check_values(values, name, low, high)
         values = values.to(at_least_float32(values.dtype))
         low, span = self._span
         # A product, because compilers round a division by a constant differently.
@@ -100,6 +104,9 @@ class Encoder(nn.Module, ABC):
         weighted: Tensor = torch.tensordot(self.step_weights.to(train), train, dims=1)
         return low + span * weighted
 
+    def extra_repr(self) -> str:
+        return f"time_steps={self.time_steps}, value_range={self.value_range}"
+
     def forward(self, values: Value) -> SpikeTrain:
         """Encode, so that an encoder can stand first in an ``nn.Sequential``."""
         return self.encode(values)
@@ -117,7 +124,9 @@ def check_values(values: Value, owner: str, low: float, high: float) -> None:
         ValueError: no value at all, NaN or infinite values, or values outside [low, high].
     """
     if values.ndim < 1 or values.numel() == 0:
-        raise ValueError(f"{owner} expects values [batch, *unit], not empty; got shape {tuple(values.shape)}.")
+        raise ValueError(
+            f"{owner} expects values [batch, *unit] of at least one axis, not empty; got shape {tuple(values.shape)}."
+        )
     finite = torch.isfinite(values)
     if not bool(finite.all()):
         raise ValueError(

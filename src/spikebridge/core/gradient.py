@@ -54,7 +54,14 @@ class Surrogate(ABC):
 
     ``x`` is membrane - threshold, so the firing rule ``membrane >= threshold`` is fixed here, once, for every neuron:
     reaching the threshold fires. A subclass is a frozen dataclass that gives the stand-in :meth:`soft`.
+
+    Raises:  ValueError: a slope or a width that is not positive and finite.
     """
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0.0 < value < math.inf:
+                raise ValueError(f"{type(self).__name__} expects {name} > 0 and finite; got {value}.")
 
     @abstractmethod
     def soft(self, x: Tensor) -> Tensor:

@@ -63,6 +63,11 @@ def run(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None)
     >>> train.flatten().tolist(), state.membrane.item()
     ([0.0, 1.0, 0.0, 1.0], 0.0)
     """
+    if not isinstance(neuron, Neuron):
+        raise TypeError(
+            f"run drives one neuron; got {type(neuron).__name__}. Call a network on a whole train; to stream one, run "
+            f"each of its neurons on its piece and pass the states on (docs/concepts.md)."
+        )
     _check_currents(neuron, currents)
     currents = currents.to(at_least_float32(currents.dtype))
     start = neuron.initial_state(currents[0])
@@ -75,6 +80,13 @@ def run(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None)
         spikes, state = neuron.step(current, state)
         steps.append(spikes)
     return torch.stack(steps), state
+
+
+def check_callable(setting: object, *, owner: str, name: str, example: str) -> None:
+    """Refuse a class, or anything that cannot be called, where a function of tensors is needed."""
+    if isinstance(setting, type) or not callable(setting):
+        got = setting.__name__ if isinstance(setting, type) else repr(setting)
+        raise TypeError(f"{owner} expects {name} to be one, such as {name}={example}; got {got}.")
 
 
 def at_rest(current: Current, level: Tensor | float = 0.0) -> Tensor:

@@ -37,7 +37,8 @@ def along_channels(setting: Tensor, like: Tensor) -> Tensor:
         return setting
     if setting.ndim == 1 and like.ndim >= 2 and setting.shape[0] in (1, like.shape[1]):
         return setting.reshape(-1, *[1] * (like.ndim - 2))
-    if setting.ndim == like.ndim - 1 and setting.ndim >= 2:
+    sizes = zip(setting.shape, like.shape[1:], strict=False)
+    if setting.ndim == like.ndim - 1 and setting.ndim >= 2 and all(size in (1, unit) for size, unit in sizes):
         return setting
     raise ValueError(
         f"A per-channel setting of shape {tuple(setting.shape)} does not fit a step of shape {tuple(like.shape)} "

@@ -102,6 +102,15 @@ def require_steps(time_steps: int, *, owner: str) -> None:
 
 
 class _Lifted(TimeAxis, nn.Sequential):
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        timed = [type(m).__name__ for m in self.modules() if isinstance(m, TimeAxis) and m is not self]
+        if timed:
+            raise ValueError(
+                f"{type(self).__name__} lifts layers that know no time; {timed[0]} takes trains itself. "
+                f"Put it beside the lifted layers: nn.Sequential({type(self).__name__}(...), {timed[0]}(...))."
+            )
+
     def layers(self, values: Tensor) -> Tensor:
         """The lifted layers, one after another, on tensors without a time axis."""
         for layer in self:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..blocks.differential import Differential
 from ..core.neuron import Neuron
-from ..core.time import Folded, fold, unfold
+from ..core.time import Folded, TimeAxis, fold, unfold
 from .spikes import spike_counts
 
 _CONNECTIONS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -68,9 +68,13 @@ def count_operations(network: nn.Module, values: Tensor, *, time_steps: int | No
     body = getattr(network, "body", None)
     is_converted = isinstance(body, fx.GraphModule)
     steps = (time_steps or int(getattr(network, "time_steps", 1))) if is_converted else 1
-    counter = _Counter(
-        body if isinstance(body, fx.GraphModule) else _trace(network), batch=len(values), time_steps=steps
-    )
+    if not is_converted and any(isinstance(module, TimeAxis) for module in network.modules()):
+        raise ValueError(
+            f"count_operations counts converted networks and ordinary ones; {type(network).__name__} is spiking but "
+            f"was not converted. record_spikes counts its spikes."
+        )
+    graph = body if isinstance(body, fx.GraphModule) else _trace(network)
+    counter = _Counter(graph, batch=values.shape[0], time_steps=steps)
     with torch.no_grad():
         counter.run(values, *((steps,) if is_converted else ()))
     return counter.layers

@@ -57,13 +57,22 @@ def environment() -> dict[str, Any]:
             **{name: _version(name) for name in packages},
         },
         "hardware": {
-            "processor": platform.machine(),
+            "processor": _processor(),
             "cpus": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
+
+
+def _processor() -> str:
+    """The model of the processor where the system tells, its architecture elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def _commit() -> str | None:

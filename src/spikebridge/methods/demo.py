@@ -1,4 +1,4 @@
-"""From two trained networks to their spiking versions, on real images, in a minute or two."""
+"""From two trained networks to their spiking versions, on real images, in under a minute."""
 
 from __future__ import annotations
 
@@ -85,10 +85,11 @@ def run(config: DemoConfig, *, console: Console | None = None) -> RunRecord:
             comparisons[name] = _compare(network, split, config, progress, name)
             timings |= {f"train {name}": trained - start, f"convert {name}": time.perf_counter() - trained}
     columns, rows = _table(comparisons, config.levels)
-    console.print(terminal_table(f"Test accuracy in %, seed {config.seed}", columns, rows, caption=_caption(config)))
-    (config.output / "table.md").write_text(markdown_table(columns, rows) + "\n\n" + _caption(config) + "\n")
+    caption = _caption(config, len(split.test))
+    console.print(terminal_table(f"Test accuracy in %, seed {config.seed}", columns, rows, caption=caption))
+    (config.output / "table.md").write_text(markdown_table(columns, rows) + "\n\n" + caption + "\n")
     start = time.perf_counter()
-    figures = _draw(config.output, comparisons, split)
+    figures = _draw(config.output, comparisons, split, config.levels)
     timings["draw"] = time.perf_counter() - start
     settings = {**asdict(config), "output": str(config.output)}
     record = RunRecord(name="demo", config=settings, results=_results(comparisons), timings_s=timings)
@@ -178,14 +179,15 @@ def _spiking_row(neuron: str, found: Score) -> Row:
     return Row(neuron, ("", *accuracies, spikes, accumulates, _thousands(found.multiplies(last))))
 
 
-def _caption(config: DemoConfig) -> str:
+def _caption(config: DemoConfig, test_images: int) -> str:
     bits = ", ".join(str(math.ceil(math.log2(t * config.levels + 1))) for t in TIME_STEPS)
     return (
-        f"Group Neurons have {config.levels} members. Spikes per neuron and thousand accumulates (kAC) are per image, "
-        f"at T=1 and at T=8; kMAC are analog operations, in an SNN those of the first layer, which sees the image. "
-        f"'quantised' is the ANN itself, not spiking, with as many levels as the neuron it is compared with: "
-        f"{config.levels}T for a Group Neuron ({bits} bits at T=1, 2, 4, 8), T for an IF. At T=1 a Group Neuron is "
-        f"that quantised activation, in spikes."
+        f"{test_images} test images, so one image is {100 / test_images:.1f} points. Group Neurons have "
+        f"{config.levels} members. Spikes per neuron and thousand accumulates (kAC) are per image, at T=1 and at T=8; "
+        f"kMAC are analog operations, in an SNN those of the first layer, which sees the image. 'quantised' is the ANN "
+        f"itself, not spiking, with as many levels as the neuron it is compared with: {config.levels}T for a Group "
+        f"Neuron ({bits} bits at T=1, 2, 4, 8), T for an IF. At T=1 a Group Neuron is that quantised activation, in "
+        f"spikes."
     )
 
 
@@ -197,26 +199,34 @@ def _thousands(operations: float) -> str:
     return f"{operations / 1000:.0f}"
 
 
-def _draw(folder: Path, comparisons: dict[str, Comparison], split: Split) -> list[Path]:
-    curves = {
-        name: {neuron: [found.scores[neuron].accuracies[t - 1] for t in TIME_STEPS] for neuron in NEURONS}
-        for name, found in comparisons.items()
-    }
+def _curves(found: Comparison, members: int) -> dict[str, list[float]]:
+    curves = {neuron: [scored.accuracies[t - 1] for t in TIME_STEPS] for neuron, scored in found.scores.items()}
+    return {**curves, f"quantised, {members}T levels": [found.quantised[t * members] for t in TIME_STEPS]}
+
+
+def _draw(folder: Path, comparisons: dict[str, Comparison], split: Split, members: int) -> list[Path]:
+    curves = {name: _curves(found, members) for name, found in comparisons.items()}
     references = {name: found.accuracy for name, found in comparisons.items()}
-    last = list(comparisons.values())[-1]
+    source, last = list(comparisons.items())[-1]
     rates = {
         neuron: {label: found.rates[layer] for layer, label in LAYERS.items()} for neuron, found in last.scores.items()
     }
     images, labels = split.test.tensors
+    unit = "spikes per neuron and step"
     return [
         accuracy_over_time(folder / "accuracy.png", time_steps=TIME_STEPS, curves=curves, references=references),
         raster(
             folder / "raster.png",
             image=images[0, 0].numpy(),
             panels={neuron: _spikes_of(last.spiking[neuron], images[:1]) for neuron in ("IF", "Group Neuron")},
-            title=f"a test image: {labels[0].item()}",
+            title=f"a test image, {labels[0].item()},\nin the {source}",
         ),
-        firing_rates(folder / "firing_rates.png", rates=rates, unit="spikes per neuron and step"),
+        firing_rates(
+            folder / "firing_rates.png",
+            rates=rates,
+            unit=unit,
+            title=f"converted from the {source}, T = 8",
+        ),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..core.gradient import Sigmoid, Surrogate
-from ..core.neuron import Neuron, at_rest, brief, positive_setting
+from ..core.neuron import Neuron, at_rest, brief, check_callable, positive_setting
 from ..core.reset import Reset, by_subtraction
 from ..core.shapes import Current, Spikes, along_channels
 
@@ -52,6 +52,8 @@ class IF(Neuron[IFState]):
         surrogate: Surrogate = Sigmoid(),  # noqa: B008  frozen, so one default instance can serve all
     ) -> None:
         super().__init__()
+        check_callable(surrogate, owner="IF", name="surrogate", example="ATan()")
+        check_callable(reset, owner="IF", name="reset", example="to_zero")
         if not 0.0 <= rest < 1.0:
             raise ValueError(f"IF expects rest in [0, 1), a fraction of the threshold; got {rest}.")
         self.register_buffer("threshold", positive_setting(threshold, owner="IF", name="threshold"))

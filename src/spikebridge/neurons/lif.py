@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.gradient import Sigmoid, Surrogate
-from ..core.neuron import Neuron, at_rest, brief, positive_setting
+from ..core.neuron import Neuron, at_rest, brief, check_callable, positive_setting
 from ..core.reset import Reset, by_subtraction
 from ..core.shapes import Current, Spikes, along_channels
 
@@ -54,6 +54,8 @@ class LIF(Neuron[LIFState]):
         surrogate: Surrogate = Sigmoid(),  # noqa: B008  frozen, so one default instance can serve all
     ) -> None:
         super().__init__()
+        check_callable(surrogate, owner="LIF", name="surrogate", example="ATan()")
+        check_callable(reset, owner="LIF", name="reset", example="to_zero")
         self.register_buffer("threshold", positive_setting(threshold, owner="LIF", name="threshold"))
         self.reset, self.surrogate = reset, surrogate
         self.decay_input, self.learn_decay = decay_input, learn_decay

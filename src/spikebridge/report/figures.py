@@ -34,10 +34,13 @@ def accuracy_over_time(
     for axes, (panel, neurons) in zip(panels, curves.items(), strict=True):
         axes.axhline(100 * references[panel], color=MUTED, linewidth=1.2, linestyle="--", zorder=1)
         for index, (neuron, values) in enumerate(neurons.items()):
-            style = {"color": COLOURS[index], "marker": "osD^v"[index], "linestyle": ("-", "-", ":")[index % 3]}
-            axes.plot(time_steps, [100 * value for value in values], label=neuron, markersize=5, **style)
+            # Curves often coincide: each stands a little to the right of the one before, so that all can be seen.
+            places = [t * 1.05 ** (index - (len(neurons) - 1) / 2) for t in time_steps]
+            style = {"color": COLOURS[index], "marker": "osD^v"[index % 5], "markersize": 5, "linewidth": 1.2}
+            axes.plot(places, [100 * value for value in values], label=neuron, **style)
         axes.set_xscale("log", base=2)
         axes.set_xticks(time_steps, [str(t) for t in time_steps])
+        axes.minorticks_off()
         axes.set_xlabel("time-steps T")
         axes.set_title(f"converted from the {panel} (dashed: {100 * references[panel]:.1f} %)", loc="left", fontsize=10)
     panels[0].set_ylabel("test accuracy (%)")
@@ -66,6 +69,7 @@ def raster(
         neurons_per_layer: how many neurons of each layer are shown, spread evenly over it.
     """
     figure = Figure(figsize=(9, 5.6), layout="constrained")
+    largest = max(1, *(int(counts.max()) for layers in panels.values() for counts in layers.values()))
     axes = figure.subplots(1, 1 + len(panels), width_ratios=[0.55] + [1.0] * len(panels))
     axes[0].imshow(image, cmap="gray_r")
     axes[0].set_title(title, loc="left", fontsize=10)
@@ -73,22 +77,32 @@ def raster(
     axes[0].set_yticks([])
     axes[0].spines[:].set_visible(True)
     for panel_axes, (panel, layers) in zip(axes[1:], panels.items(), strict=True):
-        _draw_raster(panel_axes, layers, neurons_per_layer)
+        _draw_raster(panel_axes, layers, neurons_per_layer, largest)
         panel_axes.set_title(panel, loc="left", fontsize=10)
     axes[1].set_ylabel("neurons, by layer")
-    figure.supxlabel("a larger dot: more spikes of one neuron in one step", fontsize=8, color="0.35")
+    _explain_dots(axes[0], largest)
     for later in axes[2:]:
         later.set_yticklabels([])
     return _save(figure, path)
 
 
-def _draw_raster(axes: Any, layers: Mapping[str, NDArray[Any]], shown: int) -> None:
+def _dot(counts: Any, largest: int) -> Any:
+    return 4.0 + 40.0 * counts / largest
+
+
+def _explain_dots(axes: Any, largest: int) -> None:
+    for count in sorted({1, -(-largest // 2), largest}):
+        label = f"{count} spike{'s' if count > 1 else ''}"
+        axes.scatter([], [], s=_dot(count, largest), color="0.35", linewidths=0, label=label)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.05), title="of one neuron in one step", alignment="left")
+
+
+def _draw_raster(axes: Any, layers: Mapping[str, NDArray[Any]], shown: int, largest: int) -> None:
     offset, ticks = 0, []
-    largest = max(1.0, *(float(counts.max()) for counts in layers.values()))
     for index, counts in enumerate(layers.values()):
         rows = np.unique(np.linspace(0, counts.shape[1] - 1, min(shown, counts.shape[1])).astype(int))
         steps, neurons = np.nonzero(counts[:, rows] > 0)
-        sizes = 2.0 + 20.0 * counts[:, rows][steps, neurons] / largest
+        sizes = _dot(counts[:, rows][steps, neurons], largest)
         axes.scatter(steps + 1, neurons + offset, s=sizes, color=COLOURS[index % len(COLOURS)], linewidths=0)
         ticks.append(offset + len(rows) / 2)
         offset += len(rows)
@@ -103,13 +117,14 @@ def _draw_raster(axes: Any, layers: Mapping[str, NDArray[Any]], shown: int) -> N
 
 
 @styled
-def firing_rates(path: Path, *, rates: Mapping[str, Mapping[str, float]], unit: str) -> Path:
+def firing_rates(path: Path, *, rates: Mapping[str, Mapping[str, float]], unit: str, title: str) -> Path:
     """Mean firing rate of every layer, one group of bars per layer, one bar per network.
 
     Args:
         path: where the figure goes.
         rates: network -> layer -> rate; all networks have the same layers.
         unit: what the rate is measured in, for the axis.
+        title: what the picture is of.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -118,10 +133,11 @@ def firing_rates(path: Path, *, rates: Mapping[str, Mapping[str, float]], unit: 
     for index, (network, by_layer) in enumerate(rates.items()):
         places = np.arange(len(layers)) - 0.4 + (index + 0.5) * width
         bars = axes.bar(places, [by_layer[layer] for layer in layers], width, label=network, color=COLOURS[index])
-        axes.bar_label(bars, fmt="%.2g", fontsize=7, padding=1)
+        axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=1)
     axes.set_xticks(range(len(layers)), layers)
     axes.set_xlabel("layer")
     axes.set_ylabel(unit)
+    axes.set_title(title, loc="left", fontsize=10)
     axes.legend()
     return _save(figure, path)
 

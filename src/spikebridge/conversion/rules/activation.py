@@ -7,23 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...blocks.quantised import QCFS
-from ..errors import ConversionError
-from ..rule import Rule, Site
-
-
-def _observed(site: Site) -> Tensor:
-    if site.observed is None:
-        raise ConversionError(
-            f"'{site.name}' ({site.operation}) at {site.location} brings no threshold of its own, and thresholds = "
-            f"'from_model' forbids choosing one. Train with QCFS there, or pass thresholds='percentile:99.9'."
-        )
-    if site.observed.item() == 0.0:
-        raise ConversionError(
-            f"'{site.name}' ({site.operation}) at {site.location} was (almost) never active in calibration, so "
-            f"thresholds = {site.recipe.thresholds!r} gives 0. Pass more data, or thresholds='max'; an activation that "
-            f"is never positive can be removed."
-        )
-    return site.observed
+from ..rule import Rule, Site, observed_threshold
 
 
 def _rounding(site: Site) -> str:
@@ -50,7 +34,7 @@ RELU = Rule(
     name="ReLU",
     matches=(nn.ReLU, F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_"),
     fidelity="spiking",
-    threshold=_observed,
+    threshold=observed_threshold,
     note=_rounding,
     example=lambda: (nn.Sequential(nn.Linear(6, 5), nn.ReLU()), torch.linspace(-1, 1, 24).reshape(4, 6)),
 )
