@@ -49,6 +49,8 @@ def trace(model: nn.Module, rules: Sequence[Rule]) -> fx.GraphModule:
             f"Cannot trace {type(model).__name__}: {error} (at {_last_own_frame(error)}). The forward must not branch "
             f"on values or shapes (assert included) or iterate over tensors; move such code out of what is converted."
         ) from error
+    for node in graph.nodes:
+        node.type = None  # an annotation that is text, as __future__ makes them, does not survive pickling
     traced = fx.GraphModule(model, graph)
     _make_out_of_place(traced)
     traced.recompile()

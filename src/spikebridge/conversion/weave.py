@@ -41,7 +41,7 @@ class Weaver:
         for node in nodes:
             if node.op == "placeholder":
                 self.still[node] = self.graph.node_copy(node, lambda other: self.still[other])
-        self.time_steps = self.graph.placeholder("time_steps", type_expr=int)
+        self.time_steps = self.graph.placeholder("time_steps")
         for node in nodes:
             if node.op == "output":
                 self.graph.output(self._in_time(node.args[0]))

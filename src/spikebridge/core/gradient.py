@@ -54,14 +54,7 @@ class Surrogate(ABC):
 
     ``x`` is membrane - threshold, so the firing rule ``membrane >= threshold`` is fixed here, once, for every neuron:
     reaching the threshold fires. A subclass is a frozen dataclass that gives the stand-in :meth:`soft`.
-
-    Raises:  ValueError: a slope or a width that is not positive and finite.
     """
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0.0 < value < math.inf:
-                raise ValueError(f"{type(self).__name__} expects {name} > 0 and finite; got {value}.")
 
     @abstractmethod
     def soft(self, x: Tensor) -> Tensor:
@@ -83,6 +76,9 @@ class Sigmoid(Surrogate):
 
     slope: float = 4.0
 
+    def __post_init__(self) -> None:
+        _require_positive(self.slope, owner=type(self).__name__, name="slope")
+
     def soft(self, x: Tensor) -> Tensor:
         return torch.sigmoid(self.slope * x)
 
@@ -95,6 +91,9 @@ class ATan(Surrogate):
     """
 
     slope: float = 2.0
+
+    def __post_init__(self) -> None:
+        _require_positive(self.slope, owner=type(self).__name__, name="slope")
 
     def soft(self, x: Tensor) -> Tensor:
         return torch.arctan(math.pi / 2 * self.slope * x) / math.pi + 0.5
@@ -110,6 +109,9 @@ class Triangle(Surrogate):
 
     width: float = 1.0
 
+    def __post_init__(self) -> None:
+        _require_positive(self.width, owner=type(self).__name__, name="width")
+
     def soft(self, x: Tensor) -> Tensor:
         reach = (x / self.width).clamp(-1.0, 1.0)
         return 0.5 + reach - 0.5 * reach * reach.abs()
@@ -124,6 +126,14 @@ class Rectangular(Surrogate):
 
     width: float = 1.0
 
+    def __post_init__(self) -> None:
+        _require_positive(self.width, owner=type(self).__name__, name="width")
+
     def soft(self, x: Tensor) -> Tensor:
         # Not clamp: whether its gradient includes the corners differs between PyTorch releases.
         return torch.where(x.abs() <= self.width / 2, x / self.width + 0.5, (x > 0).to(x.dtype))
+
+
+def _require_positive(setting: float, *, owner: str, name: str) -> None:
+    if not 0.0 < setting < math.inf:
+        raise ValueError(f"{owner} expects {name} > 0 and finite; got {setting}.")
