@@ -358,10 +358,21 @@ def test_a_network_without_an_activation_is_refused() -> None:
 
 
 def test_training_mode_is_refused() -> None:
-    model = linear_relu()
-    model[1].train()
-    with pytest.raises(ConversionError, match=r"1 modules are in training mode \('1' first\). Call model.eval\(\)"):
-        convert(model, torch.randn(2, 4))
+    x = torch.randn(2, 4)
+    with pytest.raises(ConversionError, match=r"in training mode: the network. Call model.eval\(\)"):
+        convert(linear_relu().train(), x)
+    model = nn.Sequential(nn.BatchNorm1d(4), nn.ReLU(), nn.Dropout(0.5)).eval()
+    for child in model:
+        child.train()
+    with pytest.raises(ConversionError, match=r"in training mode: '0', '2'. Call model.eval\(\)"):
+        convert(model, x)
+
+
+@torch.no_grad()
+def test_an_activation_put_in_after_eval_does_no_harm() -> None:
+    model, x = linear_relu(), torch.randn(6, 4)
+    model[1] = QCFS(levels=4)  # a new module is in training mode, which means nothing to it
+    assert torch.equal(convert(model, x, members=4).model(x), model(x))
 
 
 # --- calibration data ----------------------------------------------------------------------------------------

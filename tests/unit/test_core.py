@@ -91,6 +91,13 @@ def test_an_empty_threshold_is_refused(kind: type[nn.Module]) -> None:
         kind(threshold=torch.tensor([]))
 
 
+@pytest.mark.parametrize("kind", NEURONS.values(), ids=NEURONS)
+def test_a_whole_number_will_do_for_a_threshold(kind: type[nn.Module]) -> None:
+    x = torch.rand(5, 3)
+    for threshold in (2, torch.tensor(2)):
+        assert torch.equal(kind(threshold=threshold)(x), kind(threshold=2.0)(x))
+
+
 @pytest.mark.parametrize("members", [0, -1, 2.5, True])
 def test_members_must_be_a_whole_number(members: object) -> None:
     with pytest.raises(ValueError, match="GroupNeuron expects members >= 1, a whole number; got"):

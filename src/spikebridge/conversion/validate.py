@@ -34,11 +34,11 @@ def check_model(model: nn.Module) -> None:
     spiking = [f"'{name}' ({type(module).__name__})" for name, module in model.named_modules() if _is_neuron(module)]
     if spiking:
         raise ConversionError(f"The network has spiking neurons already: {', '.join(spiking)}. Convert an ANN.")
-    training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
-    if training:
+    training = [f"'{name}'" for name, module in model.named_modules() if module.training and _depends_on_mode(module)]
+    if model.training or training:
         raise ConversionError(
-            f"convert expects a network in eval mode; {len(training)} modules are in training mode ('{training[0]}' "
-            f"first). Call model.eval(): BatchNorm and dropout would otherwise act as in training."
+            f"convert expects a network in eval mode; in training mode: {', '.join(training[:5]) or 'the network'}"
+            f"{', ...' if len(training) > 5 else ''}. Call model.eval(): BatchNorm and dropout would act as in training."
         )
     narrow = {str(p.dtype) for p in model.parameters() if p.dtype in (torch.bfloat16, torch.float16)}
     if narrow:
@@ -46,6 +46,10 @@ def check_model(model: nn.Module) -> None:
             f"convert expects float32 or float64 weights; got {', '.join(sorted(narrow))}. Convert model.float() and "
             f"run the result under torch.autocast: neurons keep their state in float32."
         )
+
+
+def _depends_on_mode(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._NormBase | nn.modules.dropout._DropoutNd)
 
 
 def _is_neuron(module: nn.Module) -> bool:

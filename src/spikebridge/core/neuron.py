@@ -98,6 +98,7 @@ def at_rest(current: Current, level: Tensor | float = 0.0) -> Tensor:
 def positive_setting(value: float | Tensor, *, owner: str, name: str) -> Tensor:
     """A neuron's setting as a float tensor of its own, refused unless every entry is finite and above zero."""
     setting = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.float32).detach().clone()
+    setting = setting if setting.is_floating_point() else setting.float()
     if setting.numel() == 0:
         raise ValueError(f"{owner} expects {name} to be a number, or one per channel; got an empty tensor.")
     if not bool((torch.isfinite(setting) & (setting > 0)).all()):
