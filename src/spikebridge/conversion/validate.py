@@ -34,11 +34,12 @@ def check_model(model: nn.Module) -> None:
     spiking = [f"'{name}' ({type(module).__name__})" for name, module in model.named_modules() if _is_neuron(module)]
     if spiking:
         raise ConversionError(f"The network has spiking neurons already: {', '.join(spiking)}. Convert an ANN.")
-    training = [f"'{name}'" for name, module in model.named_modules() if module.training and _depends_on_mode(module)]
-    if model.training or training:
+    modes = [f"'{name}'" for name, module in model.named_modules() if module.training and _depends_on_mode(module)]
+    if model.training or modes:
+        listed = ", ".join(modes[:5] + ["..."][: len(modes) > 5]) or "the network"
         raise ConversionError(
-            f"convert expects a network in eval mode; in training mode: {', '.join(training[:5]) or 'the network'}"
-            f"{', ...' if len(training) > 5 else ''}. Call model.eval(): BatchNorm and dropout would act as in training."
+            f"convert expects a network in eval mode; in training mode: {listed}. Call model.eval(): BatchNorm and "
+            f"dropout would act as in training."
         )
     narrow = {str(p.dtype) for p in model.parameters() if p.dtype in (torch.bfloat16, torch.float16)}
     if narrow:
