@@ -87,3 +87,10 @@ def test_quantise_gradient_is_one_inside_and_zero_outside() -> None:
 def test_quantise_does_not_depend_on_whether_a_gradient_is_asked_for() -> None:
     x = torch.randn(10_000) * 5
     assert torch.equal(quantise(x, low=-3.0, high=7), quantise(x.clone().requires_grad_(), low=-3.0, high=7))
+
+
+def test_quantise_saturates_on_what_is_out_of_any_range() -> None:
+    x = torch.tensor([1e38, float("inf"), -float("inf"), float("nan")], requires_grad=True)
+    levels = quantise(x, high=4)
+    assert levels[:3].tolist() == [4.0, 4.0, 0.0]
+    assert levels[3].isnan()

@@ -28,16 +28,17 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
 def quantise(level: Tensor, *, low: Tensor | float = 0.0, high: float) -> Tensor:
     """The whole level at or below ``level``, within bounds:  clamp(floor(level), low, high).
 
-    Gradient: 1 where floor(level) lies in [low, high], 0 outside; none to ``low``. This one line is the QCFS
-    activation, a Group Neuron's count and, therefore, the reason why the two agree.
+    Bounds are whole numbers. Gradient: 1 where low <= level < high + 1, 0 outside; none to ``low``. This one line is
+    the QCFS activation, a Group Neuron's count and, therefore, the reason why the two agree.
 
     >>> quantise(torch.tensor([-1.2, 0.0, 2.9, 9.0]), high=4).tolist()
     [0.0, 0.0, 2.0, 4.0]
     """
-    floored = torch.floor(level)
-    if torch.is_grad_enabled():
-        floored = straight_through(floored, level)
-    return torch.where(floored < low, low, torch.where(floored > high, high, floored))
+    whole = torch.floor(level).clamp(min=low).clamp(max=high)
+    if not torch.is_grad_enabled():
+        return whole
+    inside = (level >= low) & (level < high + 1)
+    return straight_through(whole, torch.where(inside, level, 0.0))
 
 
 def level_of(threshold: Tensor, levels: int) -> Tensor:
