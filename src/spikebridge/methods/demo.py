@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import nn
 
 from ..blocks import QCFS
-from ..conversion import ConvertedNetwork, convert
+from ..conversion import convert
 from ..data import Split, digits
-from ..measure import RunRecord, Score, accuracy, count_operations, record_spikes, score
+from ..measure import RunRecord, accuracy, count_operations, score
 from ..models import cnn
-from ..report import Row, accuracy_over_time, firing_rates, markdown_table, raster, terminal_table
+from ..report import markdown_table, terminal_table
 from ..training import fit
-
-TIME_STEPS = (1, 2, 4, 8)
-NEURONS = {"IF": "if", "Group Neuron": "group", "signed Group": "signed-group"}
-LAYERS = {"1": "conv 1", "3": "conv 2", "5": "conv 3", "7": "hidden"}
+from .comparison import NEURONS, TIME_STEPS, Comparison, caption, draw, results, table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,25 +44,6 @@ class DemoConfig:
                 raise ValueError(f"demo expects {name} >= 1; got {getattr(self, name)}.")
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One network and everything it became.
-
-    Attributes:
-        accuracy: of the network itself, on the test images.
-        multiplies: its multiply-and-accumulate operations per image.
-        scores: neuron -> the spiking network with that neuron.
-        spiking: neuron -> that network.
-        quantised: levels -> accuracy of the network with its activations quantised to so many levels.
-    """
-
-    accuracy: float
-    multiplies: float
-    scores: dict[str, Score]
-    spiking: dict[str, ConvertedNetwork]
-    quantised: dict[int, float]
-
-
 def run(config: DemoConfig, *, console: Console | None = None) -> RunRecord:
     """Train, convert, measure, draw; print the table and leave everything in ``config.output``."""
     console = console or Console()
@@ -84,15 +60,15 @@ def run(config: DemoConfig, *, console: Console | None = None) -> RunRecord:
             trained = time.perf_counter()
             comparisons[name] = _compare(network, split, config, progress, name)
             timings |= {f"train {name}": trained - start, f"convert {name}": time.perf_counter() - trained}
-    columns, rows = _table(comparisons, config.levels)
-    caption = _caption(config, len(split.test))
-    console.print(terminal_table(f"Test accuracy in %, seed {config.seed}", columns, rows, caption=caption))
-    (config.output / "table.md").write_text(markdown_table(columns, rows) + "\n\n" + caption + "\n")
+    columns, rows = table(comparisons, config.levels)
+    text = caption(members=config.levels, test_images=len(split.test))
+    console.print(terminal_table(f"Test accuracy in %, seed {config.seed}", columns, rows, caption=text))
+    (config.output / "table.md").write_text(markdown_table(columns, rows) + "\n\n" + text + "\n")
     start = time.perf_counter()
-    figures = _draw(config.output, comparisons, split, config.levels)
+    figures = draw(config.output, comparisons, split, config.levels)
     timings["draw"] = time.perf_counter() - start
     settings = {**asdict(config), "output": str(config.output)}
-    record = RunRecord(name="demo", config=settings, results=_results(comparisons), timings_s=timings)
+    record = RunRecord(name="demo", config=settings, results=results(comparisons), timings_s=timings)
     record.save(config.output / "record.json")
     for path in [*figures, config.output / "table.md", config.output / "record.json"]:
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
@@ -155,94 +131,3 @@ def _quantise(network: nn.Module, thresholds: list[float], levels: int) -> nn.Mo
     weights = {name: value for name, value in network.state_dict().items() if not name.endswith("raw_threshold")}
     ann.load_state_dict(weights, strict=False)
     return ann.eval()
-
-
-def _table(comparisons: dict[str, Comparison], members: int) -> tuple[tuple[str, ...], list[Row]]:
-    columns = ("network", "ANN", *(f"T={t}" for t in TIME_STEPS), "spikes", "kAC", "kMAC")
-    rows = []
-    for name, found in comparisons.items():
-        blank = [""] * len(TIME_STEPS)
-        heading = (_percent(found.accuracy), *blank, "", "", _thousands(found.multiplies))
-        rows.append(Row(name, heading, is_heading=True))
-        rows += [_spiking_row(neuron, found.scores[neuron]) for neuron in NEURONS]
-        for label, per_step in ((f"quantised, {members}T levels", members), ("quantised, T levels", 1)):
-            accuracies = [_percent(found.quantised[t * per_step]) for t in TIME_STEPS]
-            rows.append(Row(label, ("", *accuracies, "", "", _thousands(found.multiplies))))
-    return columns, rows
-
-
-def _spiking_row(neuron: str, found: Score) -> Row:
-    first, last = TIME_STEPS[0], TIME_STEPS[-1]
-    accuracies = [_percent(found.accuracies[t - 1]) for t in TIME_STEPS]
-    spikes = f"{found.spikes_per_neuron[first - 1]:.2f}-{found.spikes_per_neuron[last - 1]:.2f}"
-    accumulates = f"{_thousands(found.accumulates(first))}-{_thousands(found.accumulates(last))}"
-    return Row(neuron, ("", *accuracies, spikes, accumulates, _thousands(found.multiplies(last))))
-
-
-def _caption(config: DemoConfig, test_images: int) -> str:
-    bits = ", ".join(str(math.ceil(math.log2(t * config.levels + 1))) for t in TIME_STEPS)
-    return (
-        f"{test_images} test images, so one image is {100 / test_images:.1f} points. Group Neurons have "
-        f"{config.levels} members. Spikes per neuron and thousand accumulates (kAC) are per image, at T=1 and at T=8; "
-        f"kMAC are analog operations, in an SNN those of the first layer, which sees the image. 'quantised' is the ANN "
-        f"itself, not spiking, with as many levels as the neuron it is compared with: {config.levels}T for a Group "
-        f"Neuron ({bits} bits at T=1, 2, 4, 8), T for an IF. At T=1 a Group Neuron is that quantised activation, in "
-        f"spikes."
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _thousands(operations: float) -> str:
-    return f"{operations / 1000:.0f}"
-
-
-def _curves(found: Comparison, members: int) -> dict[str, list[float]]:
-    curves = {neuron: [scored.accuracies[t - 1] for t in TIME_STEPS] for neuron, scored in found.scores.items()}
-    return {**curves, f"quantised, {members}T levels": [found.quantised[t * members] for t in TIME_STEPS]}
-
-
-def _draw(folder: Path, comparisons: dict[str, Comparison], split: Split, members: int) -> list[Path]:
-    curves = {name: _curves(found, members) for name, found in comparisons.items()}
-    references = {name: found.accuracy for name, found in comparisons.items()}
-    source, last = list(comparisons.items())[-1]
-    rates = {
-        neuron: {label: found.rates[layer] for layer, label in LAYERS.items()} for neuron, found in last.scores.items()
-    }
-    images, labels = split.test.tensors
-    unit = "spikes per neuron and step"
-    return [
-        accuracy_over_time(folder / "accuracy.png", time_steps=TIME_STEPS, curves=curves, references=references),
-        raster(
-            folder / "raster.png",
-            image=images[0, 0].numpy(),
-            panels={neuron: _spikes_of(last.spiking[neuron], images[:1]) for neuron in ("IF", "Group Neuron")},
-            title=f"a test image, {labels[0].item()},\nin the {source}",
-        ),
-        firing_rates(
-            folder / "firing_rates.png",
-            rates=rates,
-            unit=unit,
-            title=f"converted from the {source}, T = 8",
-        ),
-    ]
-
-
-def _spikes_of(network: ConvertedNetwork, image: Tensor) -> dict[str, Any]:
-    with torch.no_grad(), record_spikes(network) as trains:
-        network(image, time_steps=TIME_STEPS[-1])
-    return {label: trains[layer].flatten(1).numpy() for layer, label in LAYERS.items()}
-
-
-def _results(comparisons: dict[str, Comparison]) -> dict[str, Any]:
-    return {
-        name: {
-            "accuracy": found.accuracy,
-            "multiplies": found.multiplies,
-            "quantised": {str(levels): share for levels, share in found.quantised.items()},
-            "spiking": {neuron: asdict(scored) for neuron, scored in found.scores.items()},
-        }
-        for name, found in comparisons.items()
-    }
