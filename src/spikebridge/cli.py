@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
+from . import __version__
+
 _PURPOSE = "Cross between artificial and spiking neural networks."
 
 
@@ -15,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from .methods import demo
 
     parser = ArgumentParser(prog="spikebridge", description=_PURPOSE, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subcommands(required=True, dest="command")
     demo_parser = ArgumentParser(allow_abbrev=False, description=demo.__doc__)
     demo_parser.add_class_arguments(demo.DemoConfig)
@@ -30,12 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"spikebridge {settings.command}: interrupted; nothing of this run was recorded\n")
         return 130
     return 0
-
-
-def _version() -> str:
-    from . import __version__
-
-    return __version__
 
 
 if __name__ == "__main__":

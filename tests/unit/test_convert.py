@@ -301,6 +301,15 @@ def test_each_call_of_a_shared_module_gets_the_replacement_made_for_it() -> None
 
 
 @torch.no_grad()
+def test_a_network_may_use_the_names_the_graph_uses() -> None:
+    modules = {"repeat_over_time": nn.Linear(4, 4), "relu": nn.Linear(4, 4), "fc": nn.Linear(4, 4)}
+    model = network(lambda self, x: self.relu(torch.relu(self.repeat_over_time(x)) + self.fc(x)), **modules)
+    x = torch.randn(16, 4)
+    found = convert(model, x, members=8192, thresholds="max", time_steps=2).model(x)
+    assert torch.allclose(found, model(x), atol=1e-3)
+
+
+@torch.no_grad()
 def test_a_whole_converted_network_survives_pickling(tmp_path: Path) -> None:
     for name, build in NETWORKS.items():
         model, x = build(nn.ReLU).eval(), torch.rand(16, 1, 8, 8)

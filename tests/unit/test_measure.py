@@ -219,6 +219,12 @@ def test_recording_leaves_no_hook_behind_even_after_an_error() -> None:
         pass
 
 
+def test_no_step_at_all_is_refused() -> None:
+    snn = convert(nn.Sequential(QCFS(levels=4), nn.Linear(6, 3)).eval(), torch.rand(2, 6)).model
+    with pytest.raises(ValueError, match="count_operations expects time_steps >= 1; got 0"):
+        count_operations(snn, torch.rand(2, 6), time_steps=0)
+
+
 def test_accuracy_counts_right_answers() -> None:
     logits, labels = torch.eye(4), torch.tensor([0, 1, 2, 0])
     assert accuracy(logits, labels) == 0.75

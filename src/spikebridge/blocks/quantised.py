@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..core.gradient import level_of, quantise
-from ..core.neuron import brief, positive_setting
+from ..core.neuron import brief, positive_setting, require_whole
 from ..core.positive import positive, raw_of
 from ..core.shapes import along_channels, at_least_float32
 
@@ -39,8 +39,7 @@ class QCFS(nn.Module):
 
     def __init__(self, *, levels: int = 8, threshold: float | Tensor = 4.0) -> None:
         super().__init__()
-        if not isinstance(levels, int) or isinstance(levels, bool) or levels < 1:
-            raise ValueError(f"QCFS expects levels >= 1, a whole number; got {levels!r}.")
+        require_whole(levels, owner="QCFS", name="levels")
         setting = positive_setting(threshold, owner="QCFS", name="threshold")
         self.levels = levels
         self.raw_threshold = nn.Parameter(raw_of(setting))

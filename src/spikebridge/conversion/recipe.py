@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..core.neuron import Neuron
+from ..core.neuron import Neuron, require_whole
 from ..core.time import require_steps
 from ..neurons import IF, GroupNeuron
 
@@ -67,8 +67,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require_steps(self.time_steps, owner="convert")
-        if not isinstance(self.members, int) or isinstance(self.members, bool) or self.members < 1:
-            raise ValueError(f"convert expects members >= 1, a whole number; got {self.members!r}.")
+        require_whole(self.members, owner="convert", name="members")
         if isinstance(self.neuron, str) and self.neuron not in NEURONS_BY_NAME:
             raise ValueError(
                 f"convert expects neuron to be one of {', '.join(NEURONS_BY_NAME)}, or a function site -> Neuron; "

@@ -32,6 +32,8 @@ class Weaver:
         self.calls = Counter(str(node.target) for node in graph.graph.nodes if node.op == "call_module")
         self.graph = fx.Graph()
         self.modules: dict[str, nn.Module] = dict(graph.named_modules())
+        self.repeat = self._free_name("repeat_over_time")
+        self.modules[self.repeat] = RepeatOverTime()
         self.still: dict[fx.Node, fx.Node] = {}
         self.timed: dict[fx.Node, fx.Node] = {}
 
@@ -71,18 +73,20 @@ class Weaver:
             elif node in self.host:
                 self.timed[node] = self.graph.node_copy(node, self._in_time)
             else:
-                self.modules["repeat_over_time"] = RepeatOverTime()
-                arguments = (self.still[node], self.time_steps)
-                self.timed[node] = self.graph.call_module("repeat_over_time", arguments)
+                self.timed[node] = self.graph.call_module(self.repeat, (self.still[node], self.time_steps))
         return self.timed[node]
 
     def _add_module(self, node: fx.Node, module: nn.Module) -> str:
         # What replaces a module's only call takes over its name; other calls, and functions, get their own.
-        name = self.names[node].replace("#", "_call")
-        while name in self.modules and (name != str(node.target) or self.calls[name] > 1):
-            name += "_"
-        self.calls[name] += 1
+        name = str(node.target)
+        if node.op != "call_module" or self.calls[name] > 1:
+            name = self._free_name(self.names[node].replace("#", "_call"))
         self.modules[name] = module
+        return name
+
+    def _free_name(self, name: str) -> str:
+        while name in self.modules:
+            name += "_"
         return name
 
     def _root(self) -> dict[str, Any]:

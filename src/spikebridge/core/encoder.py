@@ -83,11 +83,13 @@ class Encoder(nn.Module, ABC):
         else:
             check_values(values, name, low, high)
         values = values.to(at_least_float32(values.dtype))
-        low, span = self._span
-        # A product, because compilers round a division by a constant differently.
-        scaled = values if self.value_range is None else (values - low) * (1.0 / span)
-        # The values are in range, but the product may round to a little over 1.
-        return self.emit(scaled if self.value_range is None else scaled - (scaled - 1.0).clamp(min=0.0).detach())
+        if self.value_range is not None:
+            low, span = self._span
+            # A product, because compilers round a division by a constant differently.
+            values = (values - low) * (1.0 / span)
+            # The values were in range, but the product may round to a little over 1.
+            values = values - (values - 1.0).clamp(min=0.0).detach()
+        return self.emit(values)
 
     def decode(self, train: SpikeTrain) -> Value:
         """The value a train stands for; any train of T steps will do, spikes or logits.

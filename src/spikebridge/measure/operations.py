@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..blocks.differential import Differential
 from ..core.neuron import Neuron
-from ..core.time import Folded, TimeAxis, fold, unfold
+from ..core.time import Folded, TimeAxis, fold, require_steps, unfold
 from .spikes import spike_counts
 
 _CONNECTIONS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -67,7 +67,8 @@ def count_operations(network: nn.Module, values: Tensor, *, time_steps: int | No
     """
     body = getattr(network, "body", None)
     is_converted = isinstance(body, fx.GraphModule)
-    steps = (time_steps or int(getattr(network, "time_steps", 1))) if is_converted else 1
+    steps = time_steps if time_steps is not None else int(getattr(network, "time_steps", 1)) if is_converted else 1
+    require_steps(steps, owner="count_operations")
     if not is_converted and any(isinstance(module, TimeAxis) for module in network.modules()):
         raise ValueError(
             f"count_operations counts converted networks and ordinary ones; {type(network).__name__} is spiking but "

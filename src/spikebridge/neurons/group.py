@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ..core.gradient import level_of, quantise
-from ..core.neuron import Neuron, at_rest, brief, positive_setting
+from ..core.neuron import Neuron, at_rest, brief, positive_setting, require_whole
 from ..core.positive import positive
 from ..core.shapes import Current, Spikes, along_channels
 
@@ -53,8 +53,7 @@ class GroupNeuron(Neuron[GroupState]):
 
     def __init__(self, *, threshold: float | Tensor = 1.0, members: int = 16, signed: bool = False) -> None:
         super().__init__()
-        if not isinstance(members, int) or isinstance(members, bool) or members < 1:
-            raise ValueError(f"GroupNeuron expects members >= 1, a whole number; got {members!r}.")
+        require_whole(members, owner="GroupNeuron", name="members")
         self.register_buffer("threshold", positive_setting(threshold, owner="GroupNeuron", name="threshold"))
         self.members, self.signed = members, signed
 
