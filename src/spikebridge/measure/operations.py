@@ -37,11 +37,15 @@ class LayerOperations:
         kind: "AC" (accumulate) where spikes arrive: one per spike and connection, so a Group Neuron's count of k is
             k of them; "MAC" (multiply and accumulate) where analog numbers arrive: one per connection.
         per_step: operations per sample, at each step. A layer that runs once for all steps has a single entry.
+        connections: operations of one run of the layer if every input were one spike: the MACs of the dense layer.
+        weights: numbers that the layer stores, biases included; 0 for a product of two activations.
     """
 
     layer: str
     kind: Literal["AC", "MAC"]
     per_step: tuple[float, ...]
+    connections: float = 0.0
+    weights: int = 0
 
     def until(self, step: int) -> float:
         """Operations per sample in the first ``step`` steps."""

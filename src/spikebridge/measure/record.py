@@ -11,9 +11,49 @@ import sys
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+
+from .operations import LayerOperations
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkResult:
+    """One network of a run: how right, how active, how costly; plain numbers, which the report draws.
+
+    Attributes:
+        name: unique within the run, for example "QCFS ANN" or "Group Neuron".
+        kind: "ann", "quantised" (an ANN whose activations have finitely many levels) or "snn".
+        source: name of the network it was converted from, or None.
+        bits: bits of one activation of an ANN, 32 where nothing is quantised; for an SNN the bits that tell apart
+            all it can say in its T steps: an ANN of as many bits is the fair comparison.
+        accuracies: test accuracy in [0, 1]; entry t - 1 is after t steps. An ANN has one entry.
+        operations: operations of every layer of weights, per sample.
+        spikes_per_neuron: spikes that the mean neuron sent in t steps, per sample; empty for an ANN.
+        rates: layer -> spikes per neuron and step.
+        sparsity: layer -> share of a layer's activations that are zero (spikes, or an ANN's activation outputs).
+        neurons: activations (or membranes) per sample, over all layers.
+        footprint_bytes: parameters and buffers in memory.
+        thresholds: layer -> its thresholds, one or one per channel, in the units of its input.
+        neuron_parameters: layer -> parameter -> one value per time-step, for neurons that differ from step to step.
+        raster: layer -> [time][neuron] whole numbers of spikes for one sample, of at most 40 neurons.
+    """
+
+    name: str
+    kind: Literal["ann", "quantised", "snn"]
+    source: str | None = None
+    bits: int = 32
+    accuracies: list[float]
+    operations: list[LayerOperations] = field(default_factory=list)
+    spikes_per_neuron: list[float] = field(default_factory=list)
+    rates: dict[str, float] = field(default_factory=dict)
+    sparsity: dict[str, float] = field(default_factory=dict)
+    neurons: int = 0
+    footprint_bytes: int = 0
+    thresholds: dict[str, list[float]] = field(default_factory=dict)
+    neuron_parameters: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    raster: dict[str, list[list[int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,34 +61,60 @@ class RunRecord:
     """One run: what was asked for, where it ran, and what came out.
 
     Attributes:
-        name: the method or command.
-        config: the resolved settings, seed included.
-        results: plain numbers, lists and strings, nested as the method likes.
-        timings_s: seconds per stage; the only part that may differ between two runs of one config.
-        environment: commit, versions and hardware.
+        name: of the run.
+        method: the command or method that made it, for example "train".
+        seed: of everything that is drawn.
+        config: the resolved settings.
+        networks: what was measured of every network of the run.
+        epochs: per epoch of training, metric -> value.
+        results: whatever else the method found: plain numbers, lists and strings.
+        timings_s: seconds per stage; with ``environment``, all that may differ between two runs of one config.
+        environment: commit, versions, hardware and command.
     """
 
     name: str
+    method: str
+    seed: int
     config: dict[str, Any]
-    results: dict[str, Any]
-    timings_s: dict[str, float]
+    networks: list[NetworkResult] = field(default_factory=list)
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
+    timings_s: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=lambda: environment())
 
     def save(self, path: Path) -> None:
         """Write the record; a reader never sees half a file."""
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), indent=2, default=str) + "\n")
-        partial.replace(path)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            partial.write_text(json.dumps(asdict(self), indent=2, default=str) + "\n")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> RunRecord:
-        """Read what :meth:`save` wrote."""
-        return cls(**json.loads(path.read_text()))
+        """Read what :meth:`save` wrote.
+
+        Raises:  ValueError: the file is not a record.
+        """
+        try:
+            fields = json.loads(path.read_text())
+            networks = [_network(found) for found in fields.pop("networks")]
+            return cls(**fields, networks=networks)
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"RunRecord.load expects a record written by this library; {path} is not: {error}."
+            ) from error
+
+
+def _network(found: dict[str, Any]) -> NetworkResult:
+    layers = [LayerOperations(**{**layer, "per_step": tuple(layer["per_step"])}) for layer in found["operations"]]
+    return NetworkResult(**{**found, "operations": layers})
 
 
 def environment() -> dict[str, Any]:
     """The commit, the versions and the hardware this process runs on."""
-    packages = ("spikebridge", "numpy", "scikit-learn", "matplotlib")
+    packages = ("spikebridge", "lightning", "numpy", "scikit-learn", "matplotlib")
     return {
         "commit": _commit(),
         "versions": {
