@@ -1,37 +1,138 @@
-"""The command line: one subcommand per method, typed by its config."""
+"""The command line: one subcommand per task, typed by its settings; no logic."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
-
-from jsonargparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from . import __version__
+from .methods.config import DemoConfig, EvaluateConfig
+from .methods.settings import Parser, to_config, train_parser
 
 _PURPOSE = "Cross between artificial and spiking neural networks."
+_INTERRUPTED = {
+    "train": "the last whole epoch is kept; continue with --resume",
+    "data": "what has arrived is kept; the same command continues",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0 only when it did what was asked."""
-    from .methods import demo
+    # `--num-nodes` and `--num_nodes` are the same option.
+    words = [_underscored(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    parser = _build()
+    settings = parser.parse_args(words)
+    command = settings.command
+    try:
+        _COMMANDS[command](settings[command])
+    except (ValueError, OSError) as error:
+        return _fail(command, str(error), code=1)
+    except KeyboardInterrupt:
+        return _fail(command, f"interrupted; {_INTERRUPTED.get(command, 'nothing of this run was recorded')}", code=130)
+    return 0
 
-    parser = ArgumentParser(prog="spikebridge", description=_PURPOSE, allow_abbrev=False)
+
+def _build() -> Parser:
+    parser = Parser(prog="spikebridge", description=_PURPOSE)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subcommands(required=True, dest="command")
-    demo_parser = ArgumentParser(allow_abbrev=False, description=demo.__doc__)
-    demo_parser.add_class_arguments(demo.DemoConfig)
-    commands.add_subcommand("demo", demo_parser, help="train, convert and compare on real images, in under a minute")
-    settings = parser.parse_args(arguments)
-    try:
-        demo.run(demo.DemoConfig(**settings.demo.as_dict()))
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"spikebridge {settings.command}: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write(f"spikebridge {settings.command}: interrupted; nothing of this run was recorded\n")
-        return 130
-    return 0
+    demo = Parser(description="From two trained networks to their spiking versions.")
+    demo.add_class_arguments(DemoConfig)
+    commands.add_subcommand("demo", demo, help="train, convert and compare on real images, in under a minute")
+    train = train_parser()
+    train.add_argument("--resume", action="store_true", help="continue the run of this name from its last whole epoch")
+    train.add_argument("--dry_run", action="store_true", help="print what would be done, and its cost; do nothing")
+    commands.add_subcommand("train", train, help="train a network from a configuration; measure it and what it becomes")
+    evaluate = Parser(description="Test a trained run again.")
+    evaluate.add_argument("run", type=Path, help="the run's folder, with its config.yaml")
+    evaluate.add_class_arguments(EvaluateConfig, skip={"run"})
+    commands.add_subcommand("evaluate", evaluate, help="test a trained run again: other neurons, other T")
+    report = Parser(description="One page from the records of one or more runs.")
+    report.add_argument("runs", nargs="+", type=Path, help="folders of runs, or their record.json")
+    report.add_argument(
+        "--output", type=Path, default=None, help="folder of the page; default: the run's own, or report"
+    )
+    commands.add_subcommand("report", report, help="one page with tables and figures from the records of runs")
+    data = Parser(description="Fetch and list data sets.")
+    commands.add_subcommand("data", data, help="fetch and list data sets")
+    _add_data_actions(data)
+    return parser
+
+
+def _add_data_actions(parser: Parser) -> None:
+    actions = parser.add_subcommands(required=True, dest="action")
+    for action, purpose in (
+        ("get", "fetch a data set, check it, and continue where an earlier attempt stopped"),
+        ("list", "the known sets"),
+    ):
+        each = Parser(description=purpose)
+        if action == "get":
+            each.add_argument("name", help="of the set; see `spikebridge data list`")
+        each.add_argument("--root", type=Path, default=None, help="folder of all data sets; default: $SPIKEBRIDGE_DATA")
+        actions.add_subcommand(action, each, help=purpose)
+
+
+def _demo(settings: Any) -> None:
+    from .methods import demo
+
+    demo.run(DemoConfig(**settings.as_dict()))
+
+
+def _train(settings: Any) -> None:
+    config = to_config(train_parser(), settings)
+    from .methods import plan, train
+
+    if settings.dry_run:
+        plan.show(config)
+    else:
+        train.run(config, resume=settings.resume)
+
+
+def _evaluate(settings: Any) -> None:
+    from .methods import evaluate
+
+    evaluate.run(EvaluateConfig(**settings.as_dict()))
+
+
+def _report(settings: Any) -> None:
+    from .methods import reporting
+
+    reporting.run(settings.runs, output=settings.output)
+
+
+def _data(settings: Any) -> None:
+    from .methods import fetching
+
+    chosen = settings[settings.action]
+    if settings.action == "get":
+        fetching.get(chosen.name, root=chosen.root)
+    else:
+        fetching.show(root=chosen.root)
+
+
+_COMMANDS: dict[str, Callable[[Any], None]] = {
+    "demo": _demo,
+    "train": _train,
+    "evaluate": _evaluate,
+    "report": _report,
+    "data": _data,
+}
+
+
+def _underscored(word: str) -> str:
+    if not word.startswith("--"):
+        return word
+    option, equals, value = word.partition("=")
+    return "--" + option[2:].replace("-", "_") + equals + value
+
+
+def _fail(command: str, message: str, *, code: int) -> int:
+    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0:  # of many processes, one speaks
+        sys.stderr.write(f"spikebridge {command}: {message}\n")
+    return code
 
 
 if __name__ == "__main__":

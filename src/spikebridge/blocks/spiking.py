@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..core.encoder import Encoder
-from ..core.shapes import Value
+from ..core.readout import cumulative_mean
+from ..core.shapes import SpikeTrain, Value
 from ..core.time import declare_time
 
 
@@ -39,5 +40,13 @@ class SpikingNetwork(nn.Module):
         self.body = declare_time(body, time_steps=encoder.time_steps)
 
     def forward(self, values: Value) -> Value:
-        train: Tensor = self.body(self.encoder(values))
-        return train.mean(0)
+        return self.train_out(values).mean(0)
+
+    def train_out(self, values: Value) -> SpikeTrain:
+        """The output at every step: [batch, *unit] -> [time, batch, *other]."""
+        train: SpikeTrain = self.body(self.encoder(values))
+        return train
+
+    def readouts(self, values: Value) -> SpikeTrain:
+        """What the network would have answered had it stopped after each step: [time, batch, *other]."""
+        return cumulative_mean(self.train_out(values))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, fx, nn
 
+from ..core.readout import cumulative_mean
 from ..core.shapes import SpikeTrain, Value
 from ..core.time import require_steps, unfold
 
@@ -42,13 +43,8 @@ class ConvertedNetwork(nn.Module):
         return unfold(folded, time_steps=steps)
 
     def readouts(self, values: Value, *, time_steps: int | None = None) -> SpikeTrain:
-        """What the network would have answered had it stopped after each step: [time, batch, *other].
-
-        Entry t - 1 is the output at T = t: a step never depends on later ones, so one run gives all.
-        """
-        train = self.train_out(values, time_steps=time_steps)
-        elapsed = train.new_ones(train.shape[0]).cumsum(0).reshape(-1, *[1] * (train.ndim - 1))
-        return train.cumsum(0) / elapsed
+        """What the network would have answered had it stopped after each step: [time, batch, *other]."""
+        return cumulative_mean(self.train_out(values, time_steps=time_steps))
 
     def extra_repr(self) -> str:
         return f"time_steps={self.time_steps}"

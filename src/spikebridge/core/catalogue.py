@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -23,3 +24,23 @@ def catalogue(namespace: Mapping[str, Any], base: Callable[..., Kind]) -> Mappin
     wanted = cast(type[Kind], base)
     things = {name: thing for name, thing in namespace.items() if inspect.isclass(thing) and issubclass(thing, wanted)}
     return MappingProxyType({name: thing for name, thing in things.items() if not inspect.isabstract(thing)})
+
+
+def nearest(name: str, known: Iterable[str], *, is_brief: bool = False) -> str:
+    """What a wrong name was probably meant to be, as the end of an error message.
+
+    Args:
+        name: the wrong one.
+        known: the right ones.
+        is_brief: leave out the list of all that are known.
+
+    >>> nearest("grup", ["if", "group"])
+    "Did you mean 'group'? Known: 'group', 'if'."
+    >>> nearest("?", ["if", "group"])
+    "Known: 'group', 'if'."
+    """
+    names = sorted(known)
+    lowered = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1)
+    guess = [f"Did you mean '{lowered[close[0]]}'?"] if close else []
+    return " ".join(guess if is_brief else [*guess, f"Known: {', '.join(repr(each) for each in names)}."])

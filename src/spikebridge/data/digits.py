@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
 import torch
-from torch.utils.data import TensorDataset
 
-
-class Split(NamedTuple):
-    """Three disjoint parts of a data set; choices are made on validation, figures reported on test."""
-
-    train: TensorDataset
-    validation: TensorDataset
-    test: TensorDataset
+from .collection import Collection
+from .samples import Samples, Stored
+from .split import Parts, Split, three_ways
 
 
 def digits(*, seed: int = 0) -> Split:
@@ -25,19 +17,30 @@ def digits(*, seed: int = 0) -> Split:
     >>> [len(part) for part in digits()]
     [1077, 360, 360]
     """
-    from sklearn.model_selection import train_test_split
-
-    images, labels = all_digits()
-    rows = np.arange(len(labels))
-    train, rest = train_test_split(rows, test_size=720, stratify=labels, random_state=seed)
-    validation, test = train_test_split(rest, test_size=360, stratify=labels[rest], random_state=seed)
-    return Split(*(TensorDataset(images[part], labels[part]) for part in (train, validation, test)))
+    return three_ways(_everything(), seed=seed)
 
 
 def all_digits() -> tuple[torch.Tensor, torch.Tensor]:
     """All images [1797, 1, 8, 8] in [0, 1] and their labels [1797]."""
+    return _everything().tensors
+
+
+def _everything() -> Samples:
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
-    images = torch.from_numpy(pixels).float().reshape(-1, 1, 8, 8) / 16.0
-    return images, torch.from_numpy(labels)
+    return Samples(Stored(torch.from_numpy(pixels).reshape(-1, 1, 8, 8), largest=16.0), torch.from_numpy(labels))
+
+
+DIGITS = Collection(
+    name="digits",
+    description="handwritten digits, 8x8 grey, 1,797 in all",
+    licence="CC BY 4.0",
+    citation="Alpaydin and Kaynak, UCI Optical Recognition of Handwritten Digits, 1998",
+    unit=(1, 8, 8),
+    classes=tuple("0123456789"),
+    download_mb=0,
+    files={},
+    sources=(),
+    read=lambda root: Parts(_everything()),
+)

@@ -55,6 +55,14 @@ class NetworkResult:
     neuron_parameters: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     raster: dict[str, list[list[int]]] = field(default_factory=dict)
 
+    def accumulates(self, time_steps: int) -> float:
+        """Accumulate operations per sample in T steps."""
+        return sum(layer.until(time_steps) for layer in self.operations if layer.kind == "AC")
+
+    def multiplies(self, time_steps: int) -> float:
+        """Multiply-and-accumulate operations per sample in T steps."""
+        return sum(layer.until(time_steps) for layer in self.operations if layer.kind == "MAC")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:

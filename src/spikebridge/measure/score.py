@@ -1,65 +1,146 @@
-"""One spiking network on labelled data: how right at every step, with how many spikes and operations."""
+"""One network on labelled data: how right at every step, with how many spikes and operations."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, nn
 
+from ..core.neuron import Neuron
+from ..core.readout import cumulative_mean, outputs_over_time
 from ..core.shapes import SpikeTrain
-from .accuracy import accuracy_over_time
-from .operations import LayerOperations, count_operations
+from .activity import activation_sparsity, footprint
+from .operations import count_operations
+from .record import NetworkResult
 from .spikes import record_spikes
 
-
-class Convertible(Protocol):
-    """What :func:`score` needs of a network: a graph, and a readout after every step."""
-
-    body: fx.GraphModule
-
-    def readouts(self, values: Tensor, *, time_steps: int | None = None) -> SpikeTrain:
-        """The network's answer after each step."""
+RASTER_NEURONS = 40
+COUNTED = 256
+"""Samples whose operations are counted: the counter runs a second, slower forward."""
 
 
-@dataclass(frozen=True)
-class Score:
-    """What a spiking network does with a set of images; entry t - 1 of each list is for T = t.
+def measure(
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    name: str,
+    kind: Literal["ann", "quantised", "snn"],
+    time_steps: int | None = None,
+    source: str | None = None,
+    bits: int = 32,
+) -> NetworkResult:
+    """Run a network once over all batches; the prefixes of that run give the figures of every smaller T.
 
-    Attributes:
-        accuracies: share of right answers after t steps.
-        spikes_per_neuron: spikes sent by the mean neuron, per image, in t steps; retracted ones count too.
-        rates: layer -> spikes per neuron and step, over all steps.
-        operations: operations of every layer of weights, per image.
+    Args:
+        network: from values to class scores, in eval mode.
+        batches: (values, classes), such as a DataLoader.
+        name: of the network in the record.
+        kind: "ann", "quantised" or "snn".
+        time_steps: T for a network whose T is a dial; None is the network's own.
+        source: the network it was converted from.
+        bits: see :class:`NetworkResult`.
+
+    Operations and sparsity are those of the first ``COUNTED`` samples at most; all else is of every sample.
     """
-
-    accuracies: list[float]
-    spikes_per_neuron: list[float]
-    rates: dict[str, float]
-    operations: list[LayerOperations]
-
-    def accumulates(self, time_steps: int) -> float:
-        """Accumulate operations per image in T steps."""
-        return sum(layer.until(time_steps) for layer in self.operations if layer.kind == "AC")
-
-    def multiplies(self, time_steps: int) -> float:
-        """Multiply-and-accumulate operations per image in T steps."""
-        return sum(layer.until(time_steps) for layer in self.operations if layer.kind == "MAC")
-
-
-def score(network: Convertible, images: Tensor, labels: Tensor, *, time_steps: int) -> Score:
-    """Run a converted network once over T steps; the prefixes of that run give every smaller T."""
-    with torch.no_grad():
-        with record_spikes(network) as trains:  # type: ignore[arg-type]
-            readouts = network.readouts(images, time_steps=time_steps)
-        operations = count_operations(network, images, time_steps=time_steps)  # type: ignore[arg-type]
-    sent = {layer: train.abs().flatten(1).double().mean(1) for layer, train in trains.items()}
-    units = {layer: train[0, 0].numel() for layer, train in trains.items()}
-    per_step = sum(sent[layer] * units[layer] for layer in sent) / sum(units.values())
-    return Score(
-        accuracies=accuracy_over_time(readouts, labels),
-        spikes_per_neuron=torch.as_tensor(per_step).cumsum(0).tolist(),
-        rates={layer: step_means.mean().item() for layer, step_means in sent.items()},
-        operations=operations,
+    tally = _Tally(network, time_steps)
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    for values, labels in batches:
+        tally.add(values.to(device), labels.to(device))
+    return NetworkResult(
+        name=name,
+        kind=kind,
+        source=source,
+        bits=bits,
+        accuracies=(tally.right / tally.samples).tolist(),
+        operations=tally.operations,
+        spikes_per_neuron=tally.spikes_per_neuron(),
+        rates={layer: (sent.mean() / tally.samples).item() for layer, sent in tally.sent.items()},
+        sparsity=tally.sparsity,
+        neurons=sum(tally.units.values()),
+        footprint_bytes=footprint(network),
+        thresholds=thresholds_of(network),
+        neuron_parameters=parameters_over_time(network, len(tally.right)),
+        raster=tally.raster,
     )
+
+
+class _Tally:
+    """What has been seen of a network so far."""
+
+    def __init__(self, network: nn.Module, time_steps: int | None) -> None:
+        self.network, self.time_steps = network, time_steps
+        self.is_spiking = any(isinstance(module, Neuron) for module in network.modules())
+        self.samples = 0
+        self.right = torch.zeros(0)
+        self.sent: dict[str, Tensor] = {}
+        self.units: dict[str, int] = {}
+
+    def add(self, values: Tensor, labels: Tensor) -> None:
+        watched: Any = record_spikes(self.network) if self.is_spiking else nullcontext({})
+        with torch.no_grad(), watched as trains:
+            outputs = outputs_over_time(self.network, values, time_steps=self.time_steps)
+        right = (cumulative_mean(outputs).argmax(-1) == labels).sum(1).double()
+        sent = {layer: train.abs().flatten(2).double().mean(2).sum(1) for layer, train in trains.items()}
+        if self.samples == 0:
+            self._begin(values, trains)
+            self.right, self.sent = right, sent
+        else:
+            self.right = self.right + right
+            self.sent = {layer: self.sent[layer] + spikes for layer, spikes in sent.items()}
+        self.samples += len(labels)
+
+    def _begin(self, values: Tensor, trains: Mapping[str, SpikeTrain]) -> None:
+        few = values[:COUNTED]
+        self.operations = count_operations(self.network, few, time_steps=self.time_steps)
+        self.sparsity = activation_sparsity(self.network, few, time_steps=self.time_steps)
+        self.units = {layer: train[0, 0].numel() for layer, train in trains.items()}
+        self.raster = {layer: _few(train[:, 0].flatten(1)) for layer, train in trains.items()}
+
+    def spikes_per_neuron(self) -> list[float]:
+        """After 1, 2, ... T steps, per sample."""
+        if not self.sent:
+            return []
+        per_step = sum(self.sent[layer] * self.units[layer] for layer in self.sent) / sum(self.units.values())
+        return (torch.as_tensor(per_step).cumsum(0) / self.samples).tolist()
+
+
+def bits_of(levels: int, time_steps: int) -> int:
+    """Bits that tell apart all that a neuron with so many levels a step can send in T steps: log2(T m + 1), upwards.
+
+    >>> bits_of(8, 1), bits_of(8, 4), bits_of(1, 4)
+    (4, 6, 3)
+    """
+    return math.ceil(math.log2(time_steps * levels + 1))
+
+
+def _few(counts: Tensor) -> list[list[int]]:
+    neurons = counts.shape[1]
+    chosen = torch.linspace(0, neurons - 1, min(RASTER_NEURONS, neurons)).long()
+    return counts[:, chosen].long().tolist()
+
+
+def thresholds_of(network: nn.Module) -> dict[str, list[float]]:
+    """layer -> thresholds of every module that has one, in the units of its input."""
+    found = {name: getattr(module, "threshold", None) for name, module in _named(network)}
+    held = {name: torch.as_tensor(value) for name, value in found.items() if isinstance(value, Tensor | float)}
+    return {name: value.detach().flatten().tolist() for name, value in held.items()}
+
+
+def parameters_over_time(network: nn.Module, time_steps: int) -> dict[str, dict[str, list[float]]]:
+    """neuron -> its leak at each step, where it learned one: the mean over channels."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for name, module in _named(network):
+        decay = getattr(module, "decay", None)
+        if isinstance(module, Neuron) and isinstance(decay, Tensor) and any(True for _ in module.parameters()):
+            found[name] = {"decay": [decay.mean().item()] * time_steps}
+    return found
+
+
+def _named(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Every module by the name that :func:`record_spikes` gives it."""
+    for name, module in network.named_modules():
+        yield (module.label or name if isinstance(module, Neuron) else name), module

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..conversion import ConvertedNetwork
 from ..data import Split
-from ..measure import Score, record_spikes
+from ..measure import NetworkResult, record_spikes
 from ..report import Row, accuracy_over_time, firing_rates, raster
 
 TIME_STEPS = (1, 2, 4, 8)
@@ -25,17 +25,15 @@ class Comparison:
     """One network and everything it became.
 
     Attributes:
-        accuracy: of the network itself, on the test images.
-        multiplies: its multiply-and-accumulate operations per image.
-        scores: neuron -> the spiking network with that neuron.
-        spiking: neuron -> that network.
+        own: the network itself.
+        spiking: neuron -> what the spiking network with that neuron did.
+        networks: neuron -> that network.
         quantised: levels -> accuracy of the network with its activations quantised to so many levels.
     """
 
-    accuracy: float
-    multiplies: float
-    scores: dict[str, Score]
-    spiking: dict[str, ConvertedNetwork]
+    own: NetworkResult
+    spiking: dict[str, NetworkResult]
+    networks: dict[str, ConvertedNetwork]
     quantised: dict[int, float]
 
 
@@ -45,16 +43,17 @@ def table(comparisons: dict[str, Comparison], members: int) -> tuple[tuple[str, 
     rows = []
     for name, found in comparisons.items():
         blank = [""] * len(TIME_STEPS)
-        heading = (_percent(found.accuracy), *blank, "", "", _thousands(found.multiplies))
+        multiplies = _thousands(found.own.multiplies(1))
+        heading = (_percent(found.own.accuracies[0]), *blank, "", "", multiplies)
         rows.append(Row(name, heading, is_heading=True))
-        rows += [_spiking_row(neuron, found.scores[neuron]) for neuron in NEURONS]
+        rows += [_spiking_row(neuron, found.spiking[neuron]) for neuron in NEURONS]
         for label, per_step in ((f"quantised, {members}T levels", members), ("quantised, T levels", 1)):
             accuracies = [_percent(found.quantised[t * per_step]) for t in TIME_STEPS]
-            rows.append(Row(label, ("", *accuracies, "", "", _thousands(found.multiplies))))
+            rows.append(Row(label, ("", *accuracies, "", "", multiplies)))
     return columns, rows
 
 
-def _spiking_row(neuron: str, found: Score) -> Row:
+def _spiking_row(neuron: str, found: NetworkResult) -> Row:
     first, last = TIME_STEPS[0], TIME_STEPS[-1]
     accuracies = [_percent(found.accuracies[t - 1]) for t in TIME_STEPS]
     spikes = f"{found.spikes_per_neuron[first - 1]:.2f}-{found.spikes_per_neuron[last - 1]:.2f}"
@@ -84,17 +83,17 @@ def _thousands(operations: float) -> str:
 
 
 def _curves(found: Comparison, members: int) -> dict[str, list[float]]:
-    curves = {neuron: [scored.accuracies[t - 1] for t in TIME_STEPS] for neuron, scored in found.scores.items()}
+    curves = {neuron: [scored.accuracies[t - 1] for t in TIME_STEPS] for neuron, scored in found.spiking.items()}
     return {**curves, f"quantised, {members}T levels": [found.quantised[t * members] for t in TIME_STEPS]}
 
 
 def draw(folder: Path, comparisons: dict[str, Comparison], split: Split, members: int) -> list[Path]:
     """Draw accuracy over time, the spikes of one image, and firing rates; return the files."""
     curves = {name: _curves(found, members) for name, found in comparisons.items()}
-    references = {name: found.accuracy for name, found in comparisons.items()}
+    references = {name: found.own.accuracies[0] for name, found in comparisons.items()}
     source, last = list(comparisons.items())[-1]
     rates = {
-        neuron: {label: found.rates[layer] for layer, label in LAYERS.items()} for neuron, found in last.scores.items()
+        neuron: {label: found.rates[layer] for layer, label in LAYERS.items()} for neuron, found in last.spiking.items()
     }
     images, labels = split.test.tensors
     unit = "spikes per neuron and step"
@@ -103,7 +102,7 @@ def draw(folder: Path, comparisons: dict[str, Comparison], split: Split, members
         raster(
             folder / "raster.png",
             image=images[0, 0].numpy(),
-            panels={neuron: _spikes_of(last.spiking[neuron], images[:1]) for neuron in ("IF", "Group Neuron")},
+            panels={neuron: _spikes_of(last.networks[neuron], images[:1]) for neuron in ("IF", "Group Neuron")},
             title=f"a test image, {labels[0].item()},\nin the {source}",
         ),
         firing_rates(
@@ -119,16 +118,3 @@ def _spikes_of(network: ConvertedNetwork, image: Tensor) -> dict[str, Any]:
     with torch.no_grad(), record_spikes(network) as trains:
         network(image, time_steps=TIME_STEPS[-1])
     return {label: trains[layer].flatten(1).numpy() for layer, label in LAYERS.items()}
-
-
-def results(comparisons: dict[str, Comparison]) -> dict[str, Any]:
-    """Everything that was measured, as plain numbers for the record."""
-    return {
-        name: {
-            "accuracy": found.accuracy,
-            "multiplies": found.multiplies,
-            "quantised": {str(levels): share for levels, share in found.quantised.items()},
-            "spiking": {neuron: asdict(scored) for neuron, scored in found.scores.items()},
-        }
-        for name, found in comparisons.items()
-    }

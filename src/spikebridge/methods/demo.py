@@ -4,44 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import partial
+from typing import Literal
 
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from torch import nn
 
 from ..blocks import QCFS
 from ..conversion import convert
 from ..data import Split, digits
-from ..measure import RunRecord, accuracy, count_operations, score
+from ..measure import RunRecord, accuracy, bits_of, measure
 from ..models import cnn
 from ..report import markdown_table, terminal_table
-from ..training import fit
-from .comparison import NEURONS, TIME_STEPS, Comparison, caption, draw, results, table
+from ..training import Batches, Learner, fit
+from .comparison import NEURONS, TIME_STEPS, Comparison, caption, draw, table
+from .config import DemoConfig
+from .settings import as_plain
 
-
-@dataclass(frozen=True, kw_only=True)
-class DemoConfig:
-    """Settings of the demo.
-
-    Args:
-        seed: of the split, the initial weights and the order of training.
-        epochs: passes over the training images, for each of the two networks (>= 1).
-        levels: levels of the QCFS activations, and members of each Group Neuron (>= 1).
-        output: folder for the figures, the table and the record; made if it is missing.
-    """
-
-    seed: int = 0
-    epochs: int = 30
-    levels: int = 8
-    output: Path = Path("runs/demo")
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "levels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"demo expects {name} >= 1; got {getattr(self, name)}.")
+BATCH_SIZE = 64
+OPTIMISER = partial(torch.optim.AdamW, lr=5e-3, weight_decay=1e-2)
+WARM_UP = 0.3
+"""Share of the training during which the rate rises."""
 
 
 def run(config: DemoConfig, *, console: Console | None = None) -> RunRecord:
@@ -52,11 +46,12 @@ def run(config: DemoConfig, *, console: Console | None = None) -> RunRecord:
     console.print(f"{len(split.train)} training and {len(split.test)} test images of handwritten digits, 8x8 pixels")
     activations: dict[str, Callable[[], nn.Module]] = {"ReLU": nn.ReLU, "QCFS": lambda: QCFS(levels=config.levels)}
     comparisons: dict[str, Comparison] = {}
+    epochs: dict[str, list[dict[str, float]]] = {}
     timings: dict[str, float] = {}
     with _progress(console) as progress:
         for kind, activation in activations.items():
             name, start = f"{kind} network", time.perf_counter()
-            network = _train(activation, split, config, progress, name)
+            network, epochs[name] = _train(activation, split, config, progress, name)
             trained = time.perf_counter()
             comparisons[name] = _compare(network, split, config, progress, name)
             timings |= {f"train {name}": trained - start, f"convert {name}": time.perf_counter() - trained}
@@ -67,8 +62,15 @@ def run(config: DemoConfig, *, console: Console | None = None) -> RunRecord:
     start = time.perf_counter()
     figures = draw(config.output, comparisons, split, config.levels)
     timings["draw"] = time.perf_counter() - start
-    settings = {**asdict(config), "output": str(config.output)}
-    record = RunRecord(name="demo", config=settings, results=results(comparisons), timings_s=timings)
+    record = RunRecord(
+        name=config.output.name,
+        method="demo",
+        seed=config.seed,
+        config=as_plain(config),
+        networks=[result for found in comparisons.values() for result in (found.own, *found.spiking.values())],
+        results={"epochs": epochs, "quantised": {name: found.quantised for name, found in comparisons.items()}},
+        timings_s=timings,
+    )
     record.save(config.output / "record.json")
     for path in [*figures, config.output / "table.md", config.output / "record.json"]:
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
@@ -82,46 +84,55 @@ def _progress(console: Console) -> Progress:
 
 def _train(
     activation: Callable[[], nn.Module], split: Split, config: DemoConfig, progress: Progress, name: str
-) -> nn.Module:
+) -> tuple[nn.Module, list[dict[str, float]]]:
     torch.manual_seed(config.seed)
-    network = cnn(activation=activation)
+    learner = Learner(cnn(activation=activation), optimiser=OPTIMISER, warm_up=config.epochs * WARM_UP)
     task = progress.add_task(f"train {name}", total=config.epochs, note="")
-    fit(
-        network,
-        split.train,
+    fitted = fit(
+        learner,
+        Batches(split.train, split.validation, batch_size=BATCH_SIZE, seed=config.seed),
         epochs=config.epochs,
-        seed=config.seed,
-        on_epoch=lambda loss: progress.update(task, advance=1, note=f"loss {loss:.4f}"),
+        callbacks=(_Advance(progress, task),),
+        show_progress=False,
     )
-    images, labels = split.validation.tensors
-    with torch.no_grad():
-        progress.update(task, note=f"validation {100 * accuracy(network(images), labels):.1f} %")
-    return network
+    return fitted.network, fitted.epochs
+
+
+class _Advance(Callback):
+    """Moves the demo's bar by an epoch."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self.progress, self.task = progress, task
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        share = trainer.callback_metrics["validation/accuracy"].item()
+        self.progress.update(self.task, advance=1, note=f"validation {100 * share:.1f} %")
 
 
 def _compare(network: nn.Module, split: Split, config: DemoConfig, progress: Progress, name: str) -> Comparison:
-    (images, labels), calibration = split.test.tensors, split.train.tensors[0]
+    test, calibration = [split.test.tensors], split.train.tensors[0]
+    is_quantised = any(isinstance(module, QCFS) for module in network.modules())
+    kind: Literal["ann", "quantised"] = "quantised" if is_quantised else "ann"
     task = progress.add_task(f"convert {name}", total=len(NEURONS) + 1, note="")
-    scores, spiking, thresholds = {}, {}, []
-    for neuron, kind in NEURONS.items():
-        conversion = convert(network, calibration, neuron=kind, members=config.levels)
-        spiking[neuron] = conversion.model
-        scores[neuron] = score(conversion.model, images, labels, time_steps=TIME_STEPS[-1])
+    own = measure(network, test, name=name, kind=kind, bits=bits_of(config.levels, 1) if is_quantised else 32)
+    spiking, networks, thresholds = {}, {}, []
+    for neuron, code in NEURONS.items():
+        conversion = convert(network, calibration, neuron=code, members=config.levels)
+        networks[neuron] = conversion.model
+        bits = bits_of(1 if code == "if" else config.levels, TIME_STEPS[-1])
+        label = f"{neuron}, from {name}"
+        steps = TIME_STEPS[-1]
+        spiking[neuron] = measure(
+            conversion.model, test, name=label, kind="snn", time_steps=steps, source=name, bits=bits
+        )
         thresholds = [site.threshold[1] for site in conversion.report.neurons if site.threshold]
         progress.advance(task)
     every_level = {t * m for t in TIME_STEPS for m in (1, config.levels)}
-    quantised = {levels: _quantise(network, thresholds, levels) for levels in sorted(every_level)}
+    images, labels = split.test.tensors
     with torch.no_grad():
-        multiplies = sum(layer.until(1) for layer in count_operations(network, images))
-        result = Comparison(
-            accuracy=accuracy(network(images), labels),
-            multiplies=multiplies,
-            scores=scores,
-            spiking=spiking,
-            quantised={levels: accuracy(ann(images), labels) for levels, ann in quantised.items()},
-        )
+        quantised = {n: accuracy(_quantise(network, thresholds, n)(images), labels) for n in sorted(every_level)}
     progress.advance(task)
-    return result
+    return Comparison(own=own, spiking=spiking, networks=networks, quantised=quantised)
 
 
 def _quantise(network: nn.Module, thresholds: list[float], levels: int) -> nn.Module:

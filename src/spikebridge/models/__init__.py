@@ -1,3 +1,11 @@
 """Builders with plain arguments; the activation decides whether the network is artificial or spiking."""
 
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
 from .cnn import cnn as cnn
+from .lenet import lenet as lenet
+from .resnet import resnet as resnet
+
+MODELS: Mapping[str, Callable[..., nn.Module]] = {builder.__name__: builder for builder in (cnn, lenet, resnet)}

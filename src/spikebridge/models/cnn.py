@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from ..core.neuron import Neuron
-from ..core.time import OverTime
+from .lift import lift_for
 
 
 def cnn(
@@ -41,6 +40,6 @@ def cnn(
         [nn.AvgPool2d(2), nn.Flatten(), nn.Linear(features, 128)],
     ]
     activations = [activation() for _ in stages]
-    lift = OverTime if isinstance(activations[0], Neuron) else nn.Sequential
+    lift = lift_for(activations[0])
     pairs = [(lift(*stage), act) for stage, act in zip(stages, activations, strict=True)]
     return nn.Sequential(*(layer for pair in pairs for layer in pair), lift(nn.Linear(128, classes)))

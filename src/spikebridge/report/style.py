@@ -15,7 +15,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 MUTED = "0.7"
 
-_SETTINGS: Any = {
+SETTINGS: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -32,7 +32,7 @@ def styled(draw: Draw) -> Draw:
 
     @functools.wraps(draw)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with mpl.rc_context(_SETTINGS):
+        with mpl.rc_context(SETTINGS):
             return draw(*args, **kwargs)
 
     return wrapper  # type: ignore[return-value]

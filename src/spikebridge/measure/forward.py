@@ -1,0 +1,40 @@
+"""One forward of any network for the sake of measuring it: in eval mode, without gradients, with the right T."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ..core.time import require_steps
+
+
+@contextmanager
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
+    """Every module in eval mode, and afterwards as it was."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def run_once(network: nn.Module, values: Tensor, *, time_steps: int | None, owner: str) -> None:
+    """Call the network, with ``time_steps`` if its T is a dial."""
+    if time_steps is not None:
+        require_steps(time_steps, owner=owner)
+    with torch.no_grad(), in_eval_mode(network):
+        if time_steps is not None and takes_steps(network):
+            network(values, time_steps=time_steps)
+        else:
+            network(values)
+
+
+def takes_steps(network: nn.Module) -> bool:
+    """Whether T is an argument of the network's forward, as it is for converted networks."""
+    return "time_steps" in inspect.signature(network.forward).parameters

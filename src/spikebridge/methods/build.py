@@ -1,0 +1,77 @@
+"""From settings to the things they name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..blocks import QCFS, SpikingNetwork
+from ..encoders import ENCODERS
+from ..models import MODELS
+from ..neurons import NEURONS
+from ..training import CropFlip, CrossEntropy, Learner, Mixup, PerStepCrossEntropy
+from .config import DataConfig, ModelConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
+
+
+def build_network(config: ModelConfig, *, unit: tuple[int, ...], classes: int, seed: int) -> nn.Module:
+    """The network that a run trains, freshly initialised: [batch, *unit] -> [batch, classes].
+
+    Raises:  ValueError: samples that are not images of equal sides.
+    """
+    if len(unit) != 3 or unit[1] != unit[2]:
+        raise ValueError(
+            f"model.name '{config.name}' expects square images [channels, height, width]; the data has samples of "
+            f"shape {list(unit)}. Choose an image set, or train a network of your own from Python (docs/training.md)."
+        )
+    torch.manual_seed(seed)
+    options = {"in_channels": unit[0], "image_size": unit[1], "classes": classes, "depth": config.depth}
+    builder = MODELS[config.name]
+    known = inspect.signature(builder).parameters
+    body = builder(activation=activation_of(config), **{key: value for key, value in options.items() if key in known})
+    if not config.is_spiking:
+        return body
+    return SpikingNetwork(body, encoder=ENCODERS[config.encoder](time_steps=config.time_steps))
+
+
+def activation_of(config: ModelConfig) -> Callable[[], nn.Module]:
+    """What makes the network's activations."""
+    if config.activation == "QCFS":
+        return partial(QCFS, levels=config.levels)
+    kind: Callable[..., nn.Module] = {"ReLU": nn.ReLU, **NEURONS}[config.activation]
+    return partial(kind, members=config.levels) if "members" in inspect.signature(kind).parameters else kind
+
+
+def build_learner(config: TrainConfig, network: nn.Module, *, classes: int, compiled: bool) -> Learner:
+    """The network with its objective, optimiser and augmentation."""
+    return Learner(
+        network,
+        objective=_objective(config.objective),
+        optimiser=_optimiser(config.optimiser),
+        warm_up=config.optimiser.warm_up,
+        augment=_augment(config.data),
+        mix=Mixup(alpha=config.objective.mixup, classes=classes) if config.objective.mixup else None,
+        compiled=compiled,
+        channels_last=config.channels_last,
+    )
+
+
+def _objective(config: ObjectiveConfig) -> Any:
+    if config.name == "per-step":
+        return PerStepCrossEntropy(label_smoothing=config.label_smoothing, regularisation=config.regularisation)
+    return CrossEntropy(label_smoothing=config.label_smoothing)
+
+
+def _optimiser(config: OptimiserConfig) -> Any:
+    if config.name == "sgd":
+        settings: dict[str, Any] = {"momentum": config.momentum, "nesterov": config.momentum > 0}
+        return partial(torch.optim.SGD, lr=config.rate, weight_decay=config.weight_decay, **settings)
+    return partial(torch.optim.AdamW, lr=config.rate, weight_decay=config.weight_decay)
+
+
+def _augment(config: DataConfig) -> CropFlip | None:
+    return CropFlip(padding=config.padding) if config.augment == "crop-flip" else None

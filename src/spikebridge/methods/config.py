@@ -1,0 +1,261 @@
+"""What a run is asked to do, typed; the command line and YAML files fill it, and no module ever sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..core.catalogue import nearest
+from ..encoders import ENCODERS
+from ..models import MODELS
+from ..neurons import NEURONS
+
+ANALOG = ("ReLU", "QCFS")
+CONVERTED = ("group", "signed-group", "if")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is learned.
+
+    Args:
+        name: of the data set; ``spikebridge data list`` lists them.
+        root: folder of all data sets; None is the default one.
+        batch_size: samples of one optimiser step, over all devices together (>= 1).
+        augment: "none", or "crop-flip": shifts and mirrors training images.
+        padding: largest shift of "crop-flip", in pixels.
+        workers: processes that load data, for each device.
+    """
+
+    name: str = "digits"
+    root: Path | None = None
+    batch_size: int = 128
+    augment: Literal["none", "crop-flip"] = "none"
+    padding: int = 4
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least("data.batch_size", self.batch_size, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What learns.
+
+    Args:
+        name: of the architecture: cnn, lenet or resnet.
+        depth: layers of weights of a resnet: 6 n + 2.
+        activation: "ReLU" or "QCFS" for an ANN; the name of a neuron, such as "LIF", for an SNN.
+        levels: levels of QCFS, members of a Group Neuron (>= 1).
+        encoder: how values become a train, for an SNN.
+        time_steps: T, for an SNN (>= 1).
+    """
+
+    name: str = "cnn"
+    depth: int = 20
+    activation: str = "QCFS"
+    levels: int = 8
+    encoder: str = "Direct"
+    time_steps: int = 4
+
+    def __post_init__(self) -> None:
+        _known("model.name", self.name, MODELS)
+        _known("model.activation", self.activation, [*ANALOG, *NEURONS])
+        _known("model.encoder", self.encoder, ENCODERS)
+        _at_least("model.levels", self.levels, 1)
+        _at_least("model.time_steps", self.time_steps, 1)
+
+    @property
+    def is_spiking(self) -> bool:
+        """Whether the network that is trained has neurons."""
+        return self.activation in NEURONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """What training makes small.
+
+    Args:
+        name: "mean" (cross-entropy of the mean over time) or "per-step" (mean of every step's cross-entropy).
+        label_smoothing: share of the target spread over all classes, in [0, 1).
+        regularisation: of "per-step", in [0, 1].
+        mixup: alpha of mixup; 0 mixes nothing.
+    """
+
+    name: Literal["mean", "per-step"] = "mean"
+    label_smoothing: float = 0.0
+    regularisation: float = 0.0
+    mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        _within("objective.label_smoothing", self.label_smoothing, 0, 0.999)
+        _within("objective.regularisation", self.regularisation, 0, 1)
+        _at_least("objective.mixup", self.mixup, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """How it is made small.
+
+    Args:
+        name: "adamw" or "sgd".
+        rate: peak learning rate (> 0); it rises over ``warm_up`` epochs and falls along half a cosine.
+        weight_decay: of kernels and matrices (>= 0); neurons, norms and biases do not decay.
+        momentum: of "sgd", in [0, 1).
+        warm_up: epochs until the peak, or a part of one (>= 0).
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    rate: float = 1e-3
+    weight_decay: float = 1e-2
+    momentum: float = 0.9
+    warm_up: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0:
+            raise ValueError(f"optimiser.rate expects a number > 0; got {self.rate}.")
+        _at_least("optimiser.weight_decay", self.weight_decay, 0)
+        _within("optimiser.momentum", self.momentum, 0, 0.9999)
+        _at_least("optimiser.warm_up", self.warm_up, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionConfig:
+    """What a trained ANN is converted to, and measured as.
+
+    Args:
+        neurons: any of "group", "signed-group" and "if".
+        members: of each Group Neuron; None takes ``model.levels``.
+        time_steps: T up to which it is measured (>= 1).
+    """
+
+    neurons: tuple[str, ...] = ("group",)
+    members: int | None = None
+    time_steps: int = 4
+
+    def __post_init__(self) -> None:
+        for neuron in self.neurons:
+            _known("conversion.neurons", neuron, CONVERTED)
+        _at_least("conversion.time_steps", self.time_steps, 1)
+        if self.members is not None:
+            _at_least("conversion.members", self.members, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run.
+
+    Args:
+        name: of the run; its folder is ``output/name``.
+        seed: of the split, the initial weights, the order of batches and all else that is drawn.
+        epochs: passes over the training set (>= 1).
+        data: what is learned.
+        model: what learns.
+        objective: what training makes small.
+        optimiser: how.
+        conversion: what the trained ANN is converted to; null converts nothing. An SNN is never converted.
+        precision: of the arithmetic; "bf16-mixed" is faster where the processor knows bfloat16.
+        accelerator: "auto", "cpu", "gpu" or "mps".
+        devices: per machine: a number, or "auto".
+        num_nodes: number of machines.
+        strategy: how several devices share the work.
+        compile: whether ``torch.compile`` makes steps faster.
+        channels_last: whether images lie in memory with their channels last.
+        output: folder of all runs.
+    """
+
+    name: str
+    seed: int = 0
+    epochs: int = 10
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    conversion: ConversionConfig | None = field(default_factory=ConversionConfig)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    devices: int | Literal["auto"] = "auto"
+    num_nodes: int = 1
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    compile: bool = True
+    channels_last: bool = True
+    output: Path = Path("runs")
+
+    def __post_init__(self) -> None:
+        _at_least("epochs", self.epochs, 1)
+        _at_least("num_nodes", self.num_nodes, 1)
+        processes = self.num_nodes * (self.devices if isinstance(self.devices, int) else 1)
+        if processes < 1 or self.data.batch_size % processes:
+            raise ValueError(
+                f"data.batch_size is that of all devices together, here {processes}, which share it evenly; got "
+                f"{self.data.batch_size}. Take a multiple of {processes}."
+            )
+        if not self.name or Path(self.name).name != self.name:
+            raise ValueError(f"name expects the name of one folder, such as 'lenet-qcfs'; got {self.name!r}.")
+
+    @property
+    def folder(self) -> Path:
+        """Where the run leaves everything."""
+        return self.output / self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """A test of a trained run; what is None is as the run was made.
+
+    Args:
+        run: the run's folder, with its config.yaml.
+        checkpoint: "best", "last", or a file.
+        root: folder of all data sets.
+        neurons: what an ANN is converted to: any of "group", "signed-group" and "if".
+        members: of each Group Neuron.
+        time_steps: T up to which an ANN's conversion is measured.
+        accelerator: "auto", "cpu", "gpu" or "mps".
+    """
+
+    run: Path
+    checkpoint: str = "best"
+    root: Path | None = None
+    neurons: tuple[str, ...] | None = None
+    members: int | None = None
+    time_steps: int | None = None
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """Settings of the demo.
+
+    Args:
+        seed: of the split, the initial weights and the order of training.
+        epochs: passes over the training images, for each of the two networks (>= 1).
+        levels: levels of the QCFS activations, and members of each Group Neuron (>= 1).
+        output: folder for the figures, the table and the record; made if it is missing.
+    """
+
+    seed: int = 0
+    epochs: int = 30
+    levels: int = 8
+    output: Path = Path("runs/demo")
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "levels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"demo expects {name} >= 1; got {getattr(self, name)}.")
+
+
+def _at_least(name: str, value: float, low: float) -> None:
+    if not value >= low:
+        raise ValueError(f"{name} expects a number >= {low}; got {value}.")
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} expects a number in [{low}, {high}]; got {value}.")
+
+
+def _known(name: str, value: str, known: Iterable[str]) -> None:
+    if value not in (names := list(known)):
+        raise ValueError(f"{name} expects a name it knows; got {value!r}. {nearest(value, names)}")

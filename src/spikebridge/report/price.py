@@ -1,0 +1,94 @@
+"""What a network's operations cost, beside the quantised ANN that says as much; nowhere else do counts get a price."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..measure import EnergyCard, EnergyCosts, NetworkResult, Traffic, energy_card
+from .compare import Network, entry
+
+
+@dataclass(frozen=True)
+class Price:
+    """One inference of a network.
+
+    Attributes:
+        accumulates: effective accumulates.
+        multiplies: effective multiply-and-accumulates.
+        energy_pj: what its operations cost, zeros included where a layer multiplies by them.
+        quantised_pj: cost of the same layers as an ANN of as many bits; None for an ANN.
+        rate: spikes per neuron and step; None for an ANN, and where it was not measured.
+        break_even_rate: the rate at which both cost the same, all neurons in proportion; None where none would do.
+        sent: spikes that the mean connection carries, in all steps; None where nothing spikes.
+        break_even: how many it would carry where both cost the same; None where no number would do.
+        traffic: bytes between memory and arithmetic.
+        quantised_traffic: those of the quantised ANN; None for an ANN.
+    """
+
+    accumulates: float
+    multiplies: float
+    energy_pj: float
+    quantised_pj: float | None
+    rate: float | None
+    break_even_rate: float | None
+    sent: float | None
+    break_even: float | None
+    traffic: Traffic
+    quantised_traffic: Traffic | None
+
+
+Pricing = Callable[[Network, int], list[Price]]
+"""Network and step -> one price per seed; empty where nothing was counted."""
+
+
+def pricing_at(costs: EnergyCosts) -> Pricing:
+    """Prices of networks, seed by seed, from a price list."""
+
+    def prices(network: Network, step: int) -> list[Price]:
+        return [_price(result, step, costs) for result in network.results if result.operations]
+
+    return prices
+
+
+def _price(result: NetworkResult, step: int, costs: EnergyCosts) -> Price:
+    spikes = entry(result.spikes_per_neuron, step)
+    card = energy_card(
+        result.operations,
+        time_steps=step,
+        bits=result.bits,
+        costs=costs,
+        neurons=result.neurons,
+        footprint_bytes=result.footprint_bytes,
+        rate=None if spikes is None else spikes / step,
+    )
+    is_spiking = result.kind == "snn"
+    return Price(
+        accumulates=card.effective_acs,
+        multiplies=card.effective_macs,
+        energy_pj=_quantised_energy(card) if result.kind == "quantised" else card.energy_pj,
+        quantised_pj=card.quantised_ann.energy_pj if is_spiking else None,
+        rate=card.rate if is_spiking else None,
+        break_even_rate=card.quantised_ann.break_even_rate if is_spiking else None,
+        sent=card.spikes_per_connection,
+        break_even=card.quantised_ann.break_even if is_spiking else None,
+        traffic=card.traffic,
+        quantised_traffic=card.quantised_traffic if is_spiking else None,
+    )
+
+
+def _quantised_energy(card: EnergyCard) -> float:
+    """A quantised ANN by itself: its first layer sees analog numbers, all others its own few levels."""
+    first, *others = card.operations
+    price = card.costs.quantised_mac_pj(card.bits)
+    return card.costs.mac_pj * first.until(1) + price * sum(layer.until(1) for layer in others)
+
+
+def price_note(costs: EnergyCosts) -> str:
+    """What the energies count, and what they leave out."""
+    return (
+        f"Energy counts operations, at prices of {costs.technology} ({costs.source}): {costs.mac_pj:g} pJ for a MAC, "
+        f"{costs.ac_pj:g} pJ for an AC, and for a MAC with an activation of b bits the lesser of b ACs and a MAC. A "
+        "layer that gets analog numbers multiplies zeros too. Memory traffic is not in it and can outweigh it: "
+        "whether spikes save energy depends on the machine."
+    )

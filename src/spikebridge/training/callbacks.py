@@ -1,0 +1,71 @@
+"""What happens between epochs: seeds, and the metrics that the record keeps."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+
+
+class SeedEachEpoch(Callback):
+    """Seed every generator anew before each epoch, from the seed, the epoch and the process.
+
+    An epoch is then a function of the weights, the optimiser and its own number: a run that continues from the end
+    of any epoch draws what an uninterrupted one would have drawn.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        state = np.random.SeedSequence([self.seed, trainer.current_epoch, trainer.global_rank]).generate_state(1)
+        seed_everything(int(state[0]), workers=True, verbose=False)
+
+
+class EpochMetrics(Callback):
+    """Keep every epoch's metrics and time, through interruptions, for the record.
+
+    Attributes:
+        epochs: per epoch, metric -> value.
+        seconds: time of all epochs, validation included.
+    """
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self._began = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.seconds += time.perf_counter() - self._began
+        found = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        self.epochs.append({"epoch": trainer.current_epoch + 1, **dict(sorted(found.items()))})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs, self.seconds = state_dict["epochs"], state_dict["seconds"]
+
+
+class Checkpoint(ModelCheckpoint):
+    """Lightning's checkpoints under our file name ending."""
+
+    FILE_EXTENSION = ".safetensors"
+
+
+class Bar(RichProgressBar):
+    """Lightning's bar with epochs counted from 1 and the figures in a few characters."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        found = trainer.progress_bar_metrics
+        short = {"loss": found.get("train/loss"), "validation": found.get("validation/accuracy")}
+        return {name: f"{value:.4f}" for name, value in short.items() if value is not None}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
