@@ -12,12 +12,16 @@ from torch.nn import functional as F
 
 from spikebridge import IF, QCFS, GroupNeuron, convert
 from spikebridge.measure import (
+    NetworkResult,
     RunRecord,
     accuracy,
     accuracy_over_time,
+    activation_sparsity,
+    connection_sparsity,
     count_operations,
+    footprint,
+    measure,
     record_spikes,
-    score,
     spike_counts,
 )
 
@@ -155,7 +159,7 @@ def test_a_max_pool_before_the_first_neuron_runs_once() -> None:
 
 
 @torch.no_grad()
-def test_what_cannot_be_counted_is_refused() -> None:
+def test_it_does_not_matter_how_a_layer_is_written() -> None:
     class Functional(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -164,11 +168,9 @@ def test_what_cannot_be_counted_is_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return F.linear(x, self.w)
 
-    with pytest.raises(ValueError, match="Sequential is spiking but was not converted"):
-        count_operations(nn.Sequential(IF()), torch.rand(2, 6))
-    for network, x in ((Functional(), torch.rand(2, 6)), (nn.ConvTranspose1d(2, 2, 2), torch.rand(2, 2, 6))):
-        with pytest.raises(ValueError, match="count_operations cannot count"):
-            count_operations(network, x)
+    assert count_operations(nn.Sequential(IF()), torch.rand(2, 6)) == []
+    assert [c.per_step for c in count_operations(Functional(), torch.rand(2, 6))] == [(18.0,)]
+    assert [c.per_step for c in count_operations(nn.ConvTranspose1d(2, 2, 2), torch.rand(2, 2, 6))] == [(48.0,)]
 
 
 @torch.no_grad()
@@ -231,26 +233,55 @@ def test_accuracy_counts_right_answers() -> None:
     assert accuracy_over_time(torch.stack([logits, logits.flip(0)]), labels) == [0.75, 0.25]
 
 
-def test_score_agrees_with_separate_runs_at_every_length() -> None:
+def test_measure_agrees_with_separate_runs_at_every_length() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 20), QCFS(levels=4), nn.Linear(20, 3)).eval()
     x, y = torch.randn(60, 6), torch.randint(0, 3, (60,))
     snn = convert(model, x, members=4).model
-    whole = score(snn, x, y, time_steps=4)
+    whole = measure(snn, [(x, y)], name="whole", kind="snn", time_steps=4)
     for t in (1, 2, 4):
-        part = score(snn, x, y, time_steps=t)
+        part = measure(snn, [(x, y)], name="part", kind="snn", time_steps=t)
         assert part.accuracies == whole.accuracies[:t]
         assert part.spikes_per_neuron == pytest.approx(whole.spikes_per_neuron[:t])
-        assert part.accumulates(t) == pytest.approx(whole.accumulates(t))
-        assert part.multiplies(t) == whole.multiplies(t) == 120.0
+        analog, spiking = zip(part.operations, whole.operations, strict=True)
+        assert spiking[0].kind == "AC"
+        assert spiking[0].until(t) == pytest.approx(spiking[1].until(t))
+        assert analog[0].until(t) == analog[1].until(t) == 120.0
     assert whole.rates["1"] == pytest.approx(whole.spikes_per_neuron[3] / 4)
 
 
 def test_record_round_trips_and_knows_where_it_ran(tmp_path: Path) -> None:
-    record = RunRecord(name="x", config={"seed": 1}, results={"accuracy": 0.5}, timings_s={"all": 1.0})
+    layers = count_operations(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)), torch.rand(3, 2))
+    network = NetworkResult(name="net", kind="ann", accuracies=[0.5], operations=layers)
+    settings = {"config": {"seed": 1}, "results": {"accuracy": 0.5}, "timings_s": {"all": 1.0}}
+    record = RunRecord(name="x", method="demo", seed=1, networks=[network], **settings)
     record.save(tmp_path / "record.json")
     assert RunRecord.load(tmp_path / "record.json") == record
     assert list(tmp_path.iterdir()) == [tmp_path / "record.json"]
     saved = json.loads((tmp_path / "record.json").read_text())
     assert saved["environment"]["versions"]["torch"] == torch.__version__
     assert saved["environment"]["hardware"]["threads"] == torch.get_num_threads()
+
+
+def test_sparsity_is_the_share_of_zeros_that_a_layer_sends() -> None:
+    x = torch.tensor([[1.0, -1.0, -2.0, 3.0], [1.0, 1.0, -2.0, 3.0]])
+    shared = nn.ReLU()
+    ann = nn.Sequential(shared, nn.Identity(), nn.Dropout(0.5), nn.Threshold(2.0, 0.0), shared).train()
+    assert activation_sparsity(ann, x) == {"0": (3 + 6) / 16, "3": 6 / 8}
+    assert ann.training
+    snn = convert(nn.Sequential(nn.Linear(4, 6), QCFS(levels=2), nn.Linear(6, 1)).eval(), x, neuron="if").model
+    with record_spikes(snn) as sent:
+        snn(x, time_steps=3)
+    assert activation_sparsity(snn, x, time_steps=3) == {"1": (sent["1"] == 0).double().mean().item()}
+    assert activation_sparsity(nn.Linear(4, 1), x) == {}
+
+
+def test_footprint_is_every_parameter_and_buffer_once() -> None:
+    shared = nn.Linear(3, 3).double()
+    assert footprint(nn.Sequential(shared, shared)) == 12 * 8
+    assert footprint(nn.BatchNorm1d(5)) == 4 * 5 * 4 + 8
+    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    with torch.no_grad():
+        network[0].weight[0, 0] = 0.0
+    assert connection_sparsity(network) == 0.25
+    assert connection_sparsity(nn.ReLU()) == 0.0

@@ -40,9 +40,10 @@ class EnergyCosts:
     def quantised_mac_pj(self, bits: int) -> float:
         """A MAC whose activation has so many bits, in pJ:  min(mac_pj, bits * ac_pj).
 
-        A weight times a whole number of b bits is at most b additions of the shifted weight, and never dearer than a
-        multiplier. Shifts are taken as free, as the multiplication of a spike by its weight is in an accumulate. At
-        one bit it is an accumulate.
+        A model, not a measurement: a weight times a whole number of b bits is at most b additions of the shifted
+        weight, and no machine need pay more than a multiplier. Shifts are taken as free. At one bit it is an
+        accumulate, so the ANN pays for a bit what the spiking network pays for a spike. Override it for a machine
+        whose multipliers are priced by width.
 
         >>> [round(HOROWITZ_45NM.quantised_mac_pj(bits), 2) for bits in (1, 3, 8)]
         [0.9, 2.7, 4.6]
@@ -56,7 +57,7 @@ HOROWITZ_45NM = EnergyCosts(
     byte_pj=1.25,
     number_bytes=4,
     technology="45 nm, 0.9 V, float32, 8 KB SRAM",
-    source="Horowitz, ISSCC 2014, fig. 1.1.9",
+    source="Horowitz, ISSCC 2014, pp. 10-14",
 )
 """Multiplication 3.7 pJ, addition 0.9 pJ; 64 bits from an SRAM of 8 KB 10 pJ. DRAM is 160 to 320 pJ a byte."""
 
@@ -66,6 +67,6 @@ HOROWITZ_45NM_INT8 = EnergyCosts(
     byte_pj=1.25,
     number_bytes=1,
     technology="45 nm, 0.9 V, int8, 8 KB SRAM",
-    source="Horowitz, ISSCC 2014, fig. 1.1.9",
+    source="Horowitz, ISSCC 2014, pp. 10-14",
 )
-"""Multiplication 0.2 pJ, addition 0.03 pJ, both of 8 bits."""
+"""Multiplication 0.2 pJ, addition 0.03 pJ, both of 8 bits; an addition of 32 bits is 0.1 pJ."""

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from ..blocks.differential import Differential
 from ..core.encoder import Encoder
 from ..core.neuron import Neuron
-from ..core.shapes import SpikeTrain
+from ..core.shapes import Current, Spikes, SpikeTrain, Value
 from ..core.time import OverTime, TimeAxis
 from .follow import follow
 from .layer import LayerOperations
@@ -25,10 +25,11 @@ from .marks import Call, Clock, Mark, Marks, is_led, leading_index
 from .products import PRODUCTS, Product, count_product, product_mark
 from .spikes import spike_counts
 
-_LAYERS = (
+LAYERS = (
     *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
     *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
 )
+"""Modules that are one layer of weights each, and give it their name."""
 
 MULTIPLIES = re.compile(
     r".*(mm|mv|dot|linear|attention|matmul|dist|inverse|solve)|conv(olution)?(\dd)?|lstm|gru|rnn|fft|linalg|matrix|"
@@ -64,7 +65,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, network: nn.Module, values: Tensor, *, are_spikes: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.marks = Marks()
-        self.modules: list[tuple[str, nn.Module]] = []
+        self.modules = [("", network)]
         self.found: list[_Layer] = []
         self.is_quiet = False
         self.padded: Mark | None = None
@@ -109,7 +110,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _add(self, product: Product, *, role: str) -> None:
         name, module = self.modules[-1]
         weights = product.weights + product.bias
-        if product.is_layer and isinstance(module, _LAYERS):
+        if product.is_layer and isinstance(module, LAYERS):
             # The bias may be added by a call of its own.
             weights = product.weights + (0 if module.bias is None else module.bias.numel())
         else:
@@ -143,7 +144,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 f"count_operations cannot count '{name}' ({type(module).__name__}): it loops over time out of sight. "
                 f"Loop over its cell ({type(module).__name__}Cell) instead."
             )
-        if isinstance(module, _LAYERS) and getattr(module, "padding_mode", "zeros") == "circular":
+        if isinstance(module, LAYERS) and getattr(module, "padding_mode", "zeros") == "circular":
             self.padded = self._padded_around(module, args[0])
         if isinstance(module, TimeAxis) and args and isinstance(args[0], Tensor) and args[0].ndim >= 2:
             with self._quietly():
@@ -185,18 +186,21 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 mark = replace(mark, spikes=None if spikes is None else module.forward(spikes))
             self._mark_train(result, mark)
 
-    def encoded(self, encoder: Encoder, train: SpikeTrain) -> None:
+    def encoded(self, encoder: Encoder, values: Value, train: SpikeTrain) -> None:
         """An encoder has sent a train."""
         with self._quietly():
             self._mark_train(train, Mark(spikes=(train != 0).to(train.dtype) if encoder.is_binary else None))
 
-    def stepped(self, neuron: Neuron[Any], result: tuple[Tensor, Any]) -> None:
+    def stepped(self, neuron: Neuron[Any], current: Current, result: tuple[Spikes, Any]) -> None:
         """A neuron has taken one step; where it runs over a whole train, its output tells."""
         if self.modules[-1][1] is neuron:
             return
+        spikes, mark = result[0], self.marks.of(current)
         with self._quietly():
-            spikes = spike_counts(neuron, result[0][None])[0]
-            self.marks.put(result[0], replace(self.marks.of(result[0]), spikes=spikes))
+            if mark.clock == self.clock and mark.steps is not None and bool((mark.steps == mark.steps.min()).all()):
+                self.takes_trains, self.batch = True, current.shape[0]
+            sent = spike_counts(neuron, spikes[None])[0]
+            self.marks.put(spikes, replace(self.marks.of(spikes), spikes=sent))
 
     def _mark_train(self, train: SpikeTrain, mark: Mark) -> None:
         """Mark what has a step along its leading axis, whatever else is known of it."""

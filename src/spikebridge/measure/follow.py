@@ -1,4 +1,4 @@
-"""How spikes, padding and steps pass through one call of an operator."""
+"""How spikes and padding pass through one call of an operator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from .marks import ANALOG, Call, Clock, Mark, first_of_each
+from .marks import ANALOG, Call, Mark
+from .steps import steps_after
 
 Passed = list[Tensor] | None
 """The companions of the tensors that a call returns, or None where it does not pass them on."""
@@ -53,9 +54,9 @@ def follow(call: Call, result: Any) -> list[tuple[Tensor, Mark]]:
         return [(tensor, Mark(is_constant=True, stored=min(tensor.numel(), stored))) for tensor in returned]
     if all(mark.is_plain for mark in marks) and call.name != "constant_pad_nd":
         # A single number counts as a constant unless it is marked.
-        return [(tensor, ANALOG) for tensor in returned if tensor.ndim == 0]
+        return [(tensor, ANALOG) for tensor in returned if tensor.ndim == 0 or call.is_in_place]
     spikes, present = _spikes(call, result), _present(call, result)
-    clock, steps = _steps(call, returned)
+    clock, steps = steps_after(call, returned, is_rearranged=call.name in _REARRANGE)
     marked = []
     for index, tensor in enumerate(returned):
         mark = Mark(spikes=_entry(spikes, index, tensor), present=_entry(present, index, tensor))
@@ -197,72 +198,3 @@ def _present(call: Call, result: Any) -> Passed:
 
 def _present_or_ones(mark: Mark, tensor: Tensor) -> Tensor:
     return mark.present if mark.present is not None else torch.ones((), device=tensor.device).expand(tensor.shape)
-
-
-def _steps(call: Call, returned: list[Tensor]) -> tuple[Clock | None, list[Tensor | None]]:
-    """The step of every entry that a call returned, as far as it can be told; only the split over steps needs it."""
-    clocks = [mark.clock for mark in call.marks.values() if mark.steps is not None and mark.clock is not None]
-    clock = min(clocks, key=lambda clock: clock.is_input, default=None)
-    known = [mark.steps for mark in call.marks.values() if mark.steps is not None and mark.clock == clock]
-    if clock is None:
-        return None, []
-    if call.name in _REARRANGE:
-        moved = call.on(lambda tensor: call.mark(tensor).steps if call.mark(tensor).clock == clock else None)
-        if moved is not None:
-            return clock, [_lean(steps) for steps in moved]
-    if call.argument("keepdim") is not None:
-        return clock, [_reduced(known[0], call.argument("dim"), bool(call.argument("keepdim")))] * len(returned)
-    return clock, [_latest(known, tensor, call) for tensor in returned]
-
-
-def _latest(known: list[Tensor], tensor: Tensor, call: Call) -> Tensor | None:
-    """What depends on several steps is of the last of them: a membrane, on all that came before."""
-    spread = [steps for steps in (_spread(steps, tensor, call) for steps in known) if steps is not None]
-    if not spread:
-        return None
-    one_for_all = [axis for axis in range(tensor.ndim) if all(steps.stride(axis) == 0 for steps in spread)]
-    last = spread[0]
-    for steps in spread[1:]:
-        if steps is not last:
-            pair = last, steps
-            for axis in one_for_all:
-                pair = pair[0].narrow(axis, 0, 1), pair[1].narrow(axis, 0, 1)
-            last = torch.maximum(*pair).expand(tensor.shape)
-    return last
-
-
-def _lean(steps: Tensor) -> Tensor:
-    """The same steps without a copy for every entry, where only the leading axis tells them apart."""
-    if steps.ndim < 2 or steps.numel() == 0 or not any(steps.stride()[1:]):
-        return steps
-    lead = first_of_each(steps).expand(steps.shape)
-    return lead if torch.equal(lead, steps) else steps
-
-
-def _reduced(steps: Tensor, axes: Any, keepdim: bool) -> Tensor | None:
-    """Steps after a reduction; None where it mixes several."""
-    axes = axes if axes is not None and axes != [] else tuple(range(steps.ndim))
-    first, last = steps.amin(axes, keepdim=keepdim), steps.amax(axes, keepdim=keepdim)
-    return first if torch.equal(first, last) else None
-
-
-def _spread(steps: Tensor, tensor: Tensor, call: Call) -> Tensor | None:
-    """Steps of what was computed entry by entry, or sample by sample along the leading axis."""
-    if steps.shape == tensor.shape:
-        return steps
-    if torch.Tag.pointwise in call.function.tags:
-        return _expanded(steps, tensor.shape)
-    if tensor.ndim == 0 or steps.ndim == 0 or tensor.shape[0] != steps.shape[0] or 0 in steps.shape:
-        return None
-    lead = first_of_each(steps)
-    if not torch.equal(lead.expand(steps.shape), steps):
-        return None
-    return lead.reshape(-1, *[1] * (tensor.ndim - 1)).expand(tensor.shape)
-
-
-def _expanded(companion: Tensor, shape: torch.Size) -> Tensor | None:
-    """A companion of what has been broadcast to a shape; None where that was not all."""
-    try:
-        return companion.expand(shape)
-    except RuntimeError:
-        return None

@@ -73,9 +73,11 @@ class Marks:
 
     def put_result(self, tensor: Tensor, mark: Mark, call: Call) -> None:
         """Mark what a call is about to return, as of the number of writes that it will have when it is returned."""
-        # A view shares its base's count of writes, and a write is counted, only once the call is over.
-        version = _version(call.args[0]) if call.function.is_view else _version(tensor)
-        self._marks[tensor] = mark, version + (call.is_in_place and not tensor.is_inference())
+        version = _version(tensor)
+        if not torch.is_inference_mode_enabled():
+            # A view shares its base's count of writes, and a write is counted, only once the call is over.
+            version = _version(call.args[0]) if call.function.is_view else version + call.is_in_place
+        self._marks[tensor] = mark, version
 
 
 def _version(tensor: Tensor) -> int:

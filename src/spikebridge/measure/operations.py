@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..blocks.spiking import SpikingNetwork
 from ..core.encoder import Encoder
 from ..core.neuron import Neuron
-from .counter import Counter
+from .counter import LAYERS, Counter
 from .forward import run_once, takes_steps
 from .layer import LayerOperations as LayerOperations
 
@@ -52,14 +52,16 @@ def count_operations(
     >>> [(layer.layer, layer.kind, layer.per_step) for layer in count_operations(network, torch.rand(5, 1, 4, 4))]
     [('0', 'MAC', (144.0,)), ('3', 'MAC', (160.0,))]
     """
+    if values.numel() == 0:
+        raise ValueError(f"count_operations expects at least one sample; got shape {tuple(values.shape)}.")
     if values_are_spikes and bool((values != values.round()).any()):
         raise ValueError(
             "count_operations was told that the values are spikes, and expects whole numbers; got fractions. Scale the "
             "values to whole numbers of spikes, or leave values_are_spikes out."
         )
-    whole = network if any(network.children()) else nn.Sequential(network)
+    whole = nn.Sequential(network) if isinstance(network, LAYERS) else network
     with torch.inference_mode(False), _in_plain_sight():
-        values = values.clone()
+        values = values.detach().clone()
         counter = Counter(whole, values, are_spikes=values_are_spikes)
         with _watched(whole, counter, prefix=_wrapping(network)), counter:
             run_once(whole, values, time_steps=time_steps, owner="count_operations")
@@ -91,6 +93,8 @@ def _watched(network: nn.Module, counter: Counter, *, prefix: str) -> Iterator[N
     """Tell the counter which module runs, and what neurons and encoders send."""
     with ExitStack() as stack:
         for name, module in network.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks: what is in it has no names
+                continue
             for handle in _hooks(module, _short(name, prefix), counter):
                 stack.callback(handle.remove)
             if isinstance(module, Encoder):
@@ -111,16 +115,15 @@ def _hooks(module: nn.Module, name: str, counter: Counter) -> Iterator[Any]:
 
 
 @contextmanager
-def _after(module: nn.Module, method: str, tell: Any) -> Iterator[None]:
-    """Call ``tell(module, result)`` after every call of one of a module's methods."""
-    original = getattr(module, method)
+def _after(module: nn.Module, method: str, tell: Callable[[Any, Tensor, Any], None]) -> Iterator[None]:
+    """Tell the counter after every call of one of a module's methods."""
+    original, own = getattr(module, method), module.__dict__.get(method)
 
-    def watched(*args: Any) -> Any:
-        result = original(*args)
-        tell(module, result)
+    def watched(values: Tensor, *args: Any) -> Any:
+        result = original(values, *args)
+        tell(module, values, result)
         return result
 
-    own = module.__dict__.get(method)
     module.__dict__[method] = watched
     try:
         yield

@@ -75,10 +75,14 @@ class _Operand:
         """A vector as the matrix it stands for."""
         if self.tensor.ndim != 1:
             return self
-        axis = 0 if is_row else 1
-        parts = {name: getattr(self.mark, name) for name in ("spikes", "present", "steps")}
-        shaped = {name: None if part is None else part.unsqueeze(axis) for name, part in parts.items()}
-        return _Operand(self.tensor.unsqueeze(axis), Mark(**{**self.mark.__dict__, **shaped}))
+        axis, mark = 0 if is_row else 1, self.mark
+
+        def shaped(companion: Tensor | None) -> Tensor | None:
+            return None if companion is None else companion.unsqueeze(axis)
+
+        parts = shaped(mark.spikes), shaped(mark.present), shaped(mark.steps)
+        shaped_mark = replace(mark, spikes=parts[0], present=parts[1], steps=parts[2])
+        return _Operand(self.tensor.unsqueeze(axis), shaped_mark)
 
 
 def count_product(call: Call) -> Product | None:
@@ -87,10 +91,11 @@ def count_product(call: Call) -> Product | None:
     first, second = (_Operand(call.args[place], call.mark(call.args[place])) for place in places)
     if first.mark.is_constant and second.mark.is_constant:
         return None
+    timed = first
     if call.name in MATRIX_PRODUCTS:
         first, second = first.as_matrix(is_row=True), second.as_matrix(is_row=False)
+        timed = _timed(first, second)
     is_spiking = first.mark.spikes is not None or second.mark.spikes is not None
-    timed = _timed(first, second)
 
     def tally(left: Tensor, right: Tensor) -> Tensor:
         if call.name == "convolution":

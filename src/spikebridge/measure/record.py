@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from .operations import LayerOperations
+from .layer import LayerOperations
 
 
 @dataclass(frozen=True, kw_only=True)

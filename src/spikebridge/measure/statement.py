@@ -77,16 +77,19 @@ def _rate(rate: float | None) -> str:
 
 
 def _memory(card: EnergyCard) -> list[str]:
-    lines = ["Memory traffic, which the energies above leave out:"]
-    networks = ("this network", card.traffic), (card.quantised_ann.name, card.quantised_traffic)
-    for name, traffic in networks:
-        price = card.costs.byte_pj
-        few, many = (traffic.state + weights for weights in sorted((traffic.per_run, traffic.per_operation)))
-        state = f", membranes or activations {traffic.state:,.0f}" if card.neurons else ""
+    price = card.costs.byte_pj
+    lines = [f"Memory traffic, which the energies above leave out, at {price:g} pJ a byte:"]
+    networks = (
+        ("this network", card.traffic, "membranes"),
+        (card.quantised_ann.name, card.quantised_traffic, "activations"),
+    )
+    for name, traffic, kind in networks:
+        low, high = sorted((traffic.per_run, traffic.per_operation))
+        state = f", {traffic.state:,.0f} bytes of {kind} read and written" if card.neurons else ""
         lines.append(
-            f"  {name}: weights {traffic.per_run:,.0f} bytes if fetched once per run of their layer, "
-            f"{traffic.per_operation:,.0f} if for every operation{state}; {energy(few * price)} to "
-            f"{energy(many * price)}."
+            f"  {name}: {traffic.per_run:,.0f} bytes of weights if each is fetched once per run of its layer, "
+            f"{traffic.per_operation:,.0f} if for every operation{state}: {energy((low + traffic.state) * price)} to "
+            f"{energy((high + traffic.state) * price)}."
         )
     return lines
 

@@ -42,7 +42,8 @@ def activation_of(config: ModelConfig) -> Callable[[], nn.Module]:
     """What makes the network's activations."""
     if config.activation == "QCFS":
         return partial(QCFS, levels=config.levels)
-    kind: Callable[..., nn.Module] = {"ReLU": nn.ReLU, **NEURONS}[config.activation]
+    kinds: dict[str, Callable[..., nn.Module]] = {"ReLU": nn.ReLU, **NEURONS}
+    kind = kinds[config.activation]
     return partial(kind, members=config.levels) if "members" in inspect.signature(kind).parameters else kind
 
 

@@ -85,7 +85,7 @@ def prepare_folder(config: TrainConfig, *, resume: bool) -> None:
     if resume:
         _require_same(config, file)
         return
-    if rank_zero_only.rank:
+    if getattr(rank_zero_only, "rank", 0):
         return  # another process of this run does it
     if file.exists():
         raise FileExistsError(

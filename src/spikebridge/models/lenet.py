@@ -27,7 +27,7 @@ def lenet(
     61750
     """
     side = (image_size // 2 - 4) // 2
-    stages = [
+    stages: list[list[nn.Module]] = [
         [nn.Conv2d(in_channels, 6, 5, padding=2, bias=False), nn.BatchNorm2d(6)],
         [nn.AvgPool2d(2), nn.Conv2d(6, 16, 5, bias=False), nn.BatchNorm2d(16)],
         [nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16 * side**2, 120)],

@@ -136,5 +136,5 @@ def _caption_against_energy(networks: list[Network]) -> str:
     return (
         "Energy of one inference, by the prices under the table. A curve joins the steps of an SNN, from T = 1 at its "
         "left end. A triangle on the axis is what the same layers cost as an ANN of as many bits as the SNN of that "
-        f"colour has after its last step. {seeds}"
+        f"colour has after its last step; equal ones cover each other. {seeds}"
     )

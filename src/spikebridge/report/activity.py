@@ -10,12 +10,12 @@ from typing import Any
 from .axes import step_axis
 from .compare import Network, Sample
 from .numbers import joined
-from .picture import Picture, canvas, finish, height_with_legend, legend_below, shortened, style_of
+from .picture import Picture, canvas, finish, height_with_legend, legend_below, short, shortened, style_of
 from .style import COLOURS
 from .theme import RULE
 
 _ROWS, _ROW = 120, 0.031
-"""Neurons a raster shows at most, over all layers, and the height of each in inches."""
+"""Neurons a raster shows, at least three of every layer, and the height of each in inches."""
 
 
 def raster(network: Network, *, name: str) -> Picture | None:
@@ -30,12 +30,15 @@ def raster(network: Network, *, name: str) -> Picture | None:
     with canvas(0.7 + _ROW * rows) as figure:
         axes = figure.subplots()
         _draw_layers(axes, shown, largest)
-        step_axis(axes, max(map(len, shown.values())))
+        steps = max(map(len, shown.values()))
+        step_axis(axes, steps)
+        room = max(0.6, (6 - steps) / 2)
+        axes.set_xlim(1 - room, steps + room)
         axes.set_xlabel("step" if largest == 1 else f"step  (the longest dash: {largest} spikes)")
         return finish(
             figure,
             name=name,
-            title=f"Spikes of one sample: {network.label}",
+            title=f"Spikes of one sample: {short(network.label, 60)}",
             finding=_spikes_sent(trains),
             caption=_raster_caption(network, trains, shown, largest),
         )

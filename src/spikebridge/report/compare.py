@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..measure import NetworkResult, RunRecord
+from ..measure.record import NetworkResult, RunRecord
 
 _BOOKKEEPING = ("seed", "output", "name")
 _SEED_AT_THE_END = re.compile(r"[-_ ./]*(seed)?[-_ =]*\d+$", re.IGNORECASE)

@@ -12,7 +12,7 @@ from .numbers import MISSING, PERCENT, Scale, byte_scale, count_scale, energy_sc
 from .price import Price, Pricing
 from .tables import Row, markdown_table
 
-KINDS = {"ann": "ANN", "quantised": "quantised ANN", "snn": "SNN"}
+_KINDS = {"ann": "ANN", "quantised": "quantised ANN", "snn": "SNN"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Column:
     def cell(self, network: Network) -> str:
         """The text of one cell."""
         return self.scale.of(self.value(network))
+
+
+def kind_of(network: Network) -> str:
+    """What sort of network it is, in a reader's words."""
+    return _KINDS.get(network.first.kind, network.first.kind)
 
 
 def columns(networks: Sequence[Network], pricing: Pricing) -> list[Column]:
@@ -128,7 +133,7 @@ def memory_columns(networks: Sequence[Network], pricing: Pricing) -> list[Column
     def traffic(part: str, *, is_quantised: bool) -> Callable[[Network], Sample]:
         def bytes_of(price: Price) -> float | None:
             moved = price.quantised_traffic if is_quantised else price.traffic
-            return None if moved is None else float(getattr(moved, part))
+            return None if moved is None else float(getattr(moved, part)) or None
 
         return _priced(pricing, bytes_of)
 
@@ -149,7 +154,7 @@ def markdown(groups: Sequence[Group], pricing: Pricing, note: str) -> str:
     networks = [network for group in groups for network in group.networks]
     shown = columns(networks, pricing)
     rows = [
-        Row(_plain(network.label), (KINDS[network.first.kind], *(column.cell(network) for column in shown)))
+        Row(_plain(network.label), (kind_of(network), *(column.cell(network) for column in shown)))
         for network in networks
     ]
     table = markdown_table(["Network", "Kind", *(_plain(column.title) for column in shown)], rows)

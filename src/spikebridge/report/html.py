@@ -10,7 +10,8 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from ..measure import HOROWITZ_45NM, EnergyCosts, RunRecord
+from ..measure.costs import HOROWITZ_45NM, EnergyCosts
+from ..measure.record import RunRecord
 from .compare import Group, pool
 from .comparison import comma_separated, markdown
 from .numbers import joined, kept_together

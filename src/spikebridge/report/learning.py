@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .axes import whole_axis
 from .compare import Group
-from .numbers import joined
+from .numbers import joined, plural
 from .picture import Picture, canvas, finish, height_with_legend, legend_below, shortened, style_of
 from .spread import draw_curves
 
@@ -76,7 +76,7 @@ def _curves(group: Group, index: int, metrics: tuple[str, ...], factor: float) -
 def _finding(curve: _Curve) -> str:
     rows = [[value for value in row if math.isfinite(value)] for row in curve.rows]
     first, last = (statistics.fmean(row[place] for row in rows) for place in (0, -1))
-    return f"{curve.group}, {curve.metric}: from {first:.4g} to {last:.4g} in {max(map(len, rows))} epochs."
+    return f"{curve.group}, {curve.metric}: from {first:.4g} to {last:.4g} in {plural(max(map(len, rows)), 'epoch')}."
 
 
 def _caption(curves: list[_Curve], metrics: tuple[str, ...]) -> str:

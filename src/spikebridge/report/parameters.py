@@ -9,12 +9,11 @@ from typing import Any
 
 from .axes import ratio_axis, step_axis
 from .compare import Network
-from .numbers import joined
 from .picture import Picture, canvas, finish, height_with_legend, legend_below, short, shortened, style_of
 from .style import COLOURS
 from .theme import INK, RULE
 
-_BINS = 24
+_BINS, _NAMED = 24, 4
 _WIDE = 30.0
 """From this ratio of the largest to the smallest threshold on, the axis is logarithmic."""
 
@@ -44,10 +43,15 @@ def threshold_histograms(networks: Sequence[Network], *, name: str) -> Picture |
         return finish(
             figure,
             name=name,
-            title=f"Thresholds: {joined([network.label for network in networks])}",
+            title=f"Thresholds: {_named(networks)}",
             finding=" ".join(_said(layer, values) for layer, values in thresholds.items()),
             caption=_caption(networks, thresholds),
         )
+
+
+def _named(networks: Sequence[Network]) -> str:
+    more = f"; and {len(networks) - _NAMED} more" if len(networks) > _NAMED else ""
+    return "; ".join(short(network.label, 60) for network in networks[:_NAMED]) + more
 
 
 def _edges(low: float, high: float, is_wide: bool) -> list[float]:
@@ -117,7 +121,7 @@ def step_parameters(network: Network, parameter: str, *, name: str) -> Picture |
         return finish(
             figure,
             name=name,
-            title=f"{parameter} over steps: {network.label}",
+            title=f"{short(parameter, 30).capitalize()} over steps: {short(network.label, 60)}",
             finding=_steps_said(rows),
             caption=_steps_caption(network, is_deep),
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..measure import EnergyCard, EnergyCosts, NetworkResult, Traffic, energy_card
+from ..measure.costs import EnergyCosts
+from ..measure.energy import EnergyCard, Traffic, energy_card
+from ..measure.record import NetworkResult
 from .compare import Network, entry
 
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ..measure import RunRecord
+from ..measure.record import RunRecord
 from .compare import Group
+from .numbers import plural
 
 _RESULT_LINES = 40
+_COUNTED = {"cpus": "CPU", "threads": "thread"}
 
 
 def repeat_html(groups: Sequence[Group]) -> str:
@@ -65,7 +67,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _hardware(found: Mapping[str, Any]) -> str:
     said = [str(found["processor"])] if found.get("processor") else []
-    said += [f"{found[name]} {name}" for name in ("cpus", "threads") if found.get(name)]
+    said += [plural(int(found[name]), noun) for name, noun in _COUNTED.items() if found.get(name)]
     return ", ".join([*said, str(found.get("accelerator") or "no accelerator")]) if found else ""
 
 
@@ -117,6 +119,7 @@ def _scalar(value: Any) -> str:
     if value is None or isinstance(value, bool | int | float):
         return json.dumps(value)
     text = str(value)
-    is_plain = text[:1].isalpha() and all(letter.isalnum() or letter in "_./-" for letter in text)
+    is_plain = text[:1].isalpha() or text[:1] == "/"
+    is_plain = is_plain and all(letter.isalnum() or letter in "_./-" for letter in text)
     is_word = is_plain and text.lower() not in ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
     return text if is_word else json.dumps(text, ensure_ascii=False)

@@ -123,8 +123,7 @@ def what_it_is(network: Network) -> str:
             f"An ordinary network whose activations take few values ({plural(result.bits, 'bit')}): one pass, no time "
             "and no spikes. It is the fair reference for a spiking network that can say as much."
         )
-    origin = f"Spiking, over {plural(steps, 'step')}" + (f", converted from {result.source}" if result.source else "")
-    return f"{origin}. {_what_a_neuron_says(network)}"
+    return f"Spiking, over {plural(steps, 'step')}. {_what_a_neuron_says(network)}"
 
 
 def _what_a_neuron_says(network: Network) -> str:

@@ -53,7 +53,7 @@ class Learner(LightningModule):
         channels_last: bool = False,
     ) -> None:
         super().__init__()
-        self.model = model.to(memory_format=torch.channels_last) if channels_last else model  # type: ignore[call-overload]
+        self.model = model.to(memory_format=torch.channels_last) if channels_last else model
         self.objective = objective or CrossEntropy()
         self.optimiser, self.warm_up = optimiser, warm_up
         self.augment, self.mix, self.channels_last = augment, mix, channels_last

@@ -49,7 +49,7 @@ class SyncedBatchNorm(_BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         """Normalise by the statistics of all processes in training, by the running ones in eval mode."""
         if not (self.training and dist.is_available() and dist.is_initialized()):
-            return cast(Tensor, super().forward(input))
+            return super().forward(input)
         values = input.to(at_least_float32(input.dtype))
         axes = [axis for axis in range(values.ndim) if axis != 1]
         shape = [1, -1, *[1] * (values.ndim - 2)]

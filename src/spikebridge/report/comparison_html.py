@@ -1,0 +1,135 @@
+"""The comparison as HTML: its table, the memory table under it, and what the columns mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from itertools import groupby
+
+from .compare import Group, Network
+from .comparison import Column, columns, kind_of, memory_columns
+from .numbers import kept_together
+from .price import Pricing
+from .spread import seeds_text
+
+
+def comparison_html(groups: Sequence[Group], pricing: Pricing, note: str) -> str:
+    """The comparison, what its prices are, and the memory they leave out; empty where no network was measured."""
+    networks = [network for group in groups for network in group.networks]
+    if not networks:
+        return ""
+    html = _table(groups, columns(networks, pricing), _caption(groups))
+    if any(pricing(network, 1) for network in networks):
+        html += f'<p class="note">{escape(kept_together(note))}</p>'
+        html += f"<details><summary>Memory, which the energy leaves out</summary>{_memory(groups, pricing)}</details>"
+    return html
+
+
+def _memory(groups: Sequence[Group], pricing: Pricing) -> str:
+    networks = [network for group in groups for network in group.networks]
+    caption = (
+        "What one inference moves between memory and arithmetic: weights, either for every operation or once whenever "
+        "their layer runs, and states, which are membranes at every step or activations once."
+    )
+    return _table(groups, memory_columns(networks, pricing), caption)
+
+
+def _table(groups: Sequence[Group], shown: Sequence[Column], caption: str) -> str:
+    bodies = "".join(_body(group, shown, has_heading=len(groups) > 1) for group in groups if group.networks)
+    said = escape(caption)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{said}">'
+        f"<table><caption><span>{said}</span></caption>{_head(shown)}{bodies}</table></div>"
+    )
+
+
+def _caption(groups: Sequence[Group]) -> str:
+    seeds = "; ".join(dict.fromkeys(seeds_text(group.seeds) for group in groups if group.networks))
+    most = max(len(group.seeds) for group in groups)
+    spread = (
+        " Numbers are mean ± sample standard deviation." if most >= 3 else " Both seeds are given." if most == 2 else ""
+    )
+    return f"Test accuracy, activity and cost of one inference after the last step; {seeds}.{spread}"
+
+
+def _head(shown: Sequence[Column]) -> str:
+    families = [(family, list(members)) for family, members in groupby(shown, key=lambda column: column.family)]
+    upper = ['<th scope="col" rowspan="2">Network</th>']
+    for family, members in families:
+        upper.append(
+            f'<th scope="colgroup" colspan="{len(members)}" class="family">{escape(family)}</th>'
+            if family
+            else "".join(f'<th scope="col" rowspan="2">{escape(column.heading)}</th>' for column in members)
+        )
+    lower = [f'<th scope="col">{escape(kept_together(column.heading))}</th>' for column in shown if column.family]
+    return f"<thead><tr>{''.join(upper)}</tr><tr>{''.join(lower)}</tr></thead>"
+
+
+def _body(group: Group, shown: Sequence[Column], *, has_heading: bool) -> str:
+    heading = (
+        f'<tr class="run"><th scope="rowgroup" colspan="{len(shown) + 1}"><span>{escape(group.label)}</span></th></tr>'
+        if has_heading
+        else ""
+    )
+    return f"<tbody>{heading}{''.join(_row(network, shown) for network in group.networks)}</tbody>"
+
+
+def _row(network: Network, shown: Sequence[Column]) -> str:
+    cells = "".join(f"<td>{_spread_apart(column.cell(network))}</td>" for column in shown)
+    result = network.first
+    kind = kind_of(network) + (f" from {result.source}" if result.source and result.source not in result.name else "")
+    return f'<tr><th scope="row">{escape(result.name)}<small>{escape(kind)}</small></th>{cells}</tr>'
+
+
+def _spread_apart(cell: str) -> str:
+    mean, sign, deviation = cell.partition(" ± ")
+    return escape(mean) + (f'<span class="spread">{sign}{escape(deviation)}</span>' if sign else "")
+
+
+_MEANINGS = (
+    (
+        "Accuracy",
+        "",
+        "Share of test samples whose largest output is the right class; for an SNN, had it stopped after T steps.",
+    ),
+    (
+        "Effective operations",
+        "accumulates",
+        "Of one sample: an AC (accumulate) for every spike and connection that it travels, a MAC (multiply and "
+        "accumulate) for every connection that carries an analog number; without those whose input or weight is zero. "
+        "A count of k spikes is k ACs.",
+    ),
+    (
+        "Energy, quantised ANN",
+        "quantised_energy_pj",
+        "The same layers as an ANN whose activations have so many bits that they tell apart as many values as the SNN "
+        "can in its T steps. Beside a 32-bit ANN, an SNN would be credited with what quantisation "
+        "gives. How right such an ANN is stands in the table only where one was measured.",
+    ),
+    (
+        "Spikes per neuron",
+        "spikes_per_neuron",
+        "Sent by the mean neuron for one sample, in all T steps; spikes taken back count too.",
+    ),
+    (
+        "Break-even",
+        "quantised_energy_pj",
+        "The rate at which the SNN would cost as much as that ANN, if all its neurons sent more or fewer in "
+        "proportion. An SNN that sends more costs more; a dash says that no rate would do.",
+    ),
+    ("±", "spread", "Sample standard deviation over seeds (n - 1). One or two seeds are given one by one."),
+)
+"""Name, the column that must be there for it to be of use, and the meaning."""
+
+
+def meanings_html(networks: Sequence[Network], pricing: Pricing) -> str:
+    """What the columns that are there mean; empty where there are none."""
+    if not networks:
+        return ""
+    there = {"", *(column.key for column in columns(networks, pricing))}
+    if any(len(network.seeds) > 1 for network in networks):
+        there.add("spread")
+    rows = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, needs, text in _MEANINGS if needs in there
+    )
+    return f"<dl>{rows}</dl>"
