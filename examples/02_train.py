@@ -1,12 +1,14 @@
 """Train a spiking network directly: stock layers lifted over time, neurons where ReLU was."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
 from spikebridge import LIF, ATan, Direct, OverTime, SpikingNetwork
 from spikebridge.data import digits
 from spikebridge.measure import accuracy
-from spikebridge.training import fit
+from spikebridge.training import Batches, Learner, fit
 
 torch.manual_seed(0)
 body = nn.Sequential(
@@ -19,7 +21,8 @@ body = nn.Sequential(
 network = SpikingNetwork(body, encoder=Direct(time_steps=4))  # from images to logits, like any network
 
 split = digits(seed=0)
-fit(network, split.train, epochs=10, seed=0)
+batches = Batches(split.train, split.validation, batch_size=64, seed=0)
+fit(Learner(network, optimiser=partial(torch.optim.AdamW, lr=5e-3), warm_up=2), batches, epochs=10)
 images, labels = split.test.tensors
 with torch.no_grad():
     print(f"test accuracy with T = 4: {100 * accuracy(network(images), labels):.1f} %")

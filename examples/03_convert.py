@@ -1,5 +1,7 @@
 """Convert a trained network of your own: any module that torch.fx can trace."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -7,7 +9,7 @@ from torch.nn import functional as F
 from spikebridge import convert
 from spikebridge.data import digits
 from spikebridge.measure import accuracy
-from spikebridge.training import fit
+from spikebridge.training import Batches, Learner, fit
 
 
 class Net(nn.Module):
@@ -28,7 +30,8 @@ class Net(nn.Module):
 
 torch.manual_seed(0)
 split = digits(seed=0)
-ann = fit(Net(), split.train, epochs=10, seed=0)
+learner = Learner(Net(), optimiser=partial(torch.optim.AdamW, lr=5e-3), warm_up=2)
+ann = fit(learner, Batches(split.train, split.validation, batch_size=64, seed=0), epochs=10).network
 conversion = convert(ann, split.train.tensors[0], neuron="group", members=16)
 print(conversion.report)
 

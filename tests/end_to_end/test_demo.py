@@ -49,14 +49,16 @@ def test_demo_prints_one_table_that_fits_a_terminal(short_run: tuple[RunRecord, 
 
 def test_demo_shows_the_identity_and_the_price(short_run: tuple[RunRecord, Path, str]) -> None:
     record, _, _ = short_run
-    for found in record.results.values():
-        group, single = found["spiking"]["Group Neuron"], found["spiking"]["IF"]
+    networks = {network.name: network for network in record.networks}
+    for source, quantised in record.results["quantised"].items():
+        group, single = networks[f"Group Neuron, from {source}"], networks[f"IF, from {source}"]
         # At T = 1 the spiking network is the quantised one: built without spikes, it is as often right.
-        assert group["accuracies"][0] == pytest.approx(found["quantised"]["8"], abs=1 / 360)
-        assert single["accuracies"][0] == pytest.approx(found["quantised"]["1"], abs=1 / 360)
-        assert group["spikes_per_neuron"][0] > single["spikes_per_neuron"][0]
-    qcfs = record.results["QCFS network"]
-    assert qcfs["spiking"]["Group Neuron"]["accuracies"][0] == qcfs["accuracy"]
+        assert group.accuracies[0] == pytest.approx(quantised["8"], abs=1 / 360)
+        assert single.accuracies[0] == pytest.approx(quantised["1"], abs=1 / 360)
+        assert group.spikes_per_neuron[0] > single.spikes_per_neuron[0]
+        matched = networks[f"64 levels, from {source}"]
+        assert (matched.bits, matched.accuracies) == (group.bits, [quantised["64"]])
+    assert networks["Group Neuron, from QCFS network"].accuracies[0] == networks["QCFS network"].accuracies[0]
 
 
 def test_demo_is_deterministic_under_its_seed(short_run: tuple[RunRecord, Path, str], tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_there_are_configurations() -> None:
 BAD_SETTINGS: dict[str, tuple[list[str], str]] = {
     "typo in a flag": (["--epochz", "3"], "Did you mean 'epochs'?"),
     "typo in a nested flag": (["--data.batchsize", "3"], "Did you mean 'data.batch_size'?"),
-    "wrong type": (["--epochs", "many"], 'Parser key "epochs": Expected a <class \'int\'>. Got value: many'),
+    "wrong type": (["--epochs", "many"], "Parser key \"epochs\": Expected a <class 'int'>. Got value: many"),
     "wrong choice": (["--data.augment", "flip"], "Expected a typing.Literal['none', 'crop-flip']. Got value: flip"),
     "missing file": (["--config", "none.yaml"], "File does not exist"),
 }

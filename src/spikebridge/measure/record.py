@@ -136,8 +136,14 @@ def environment() -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([_program(), *sys.argv[1:]]),
     }
+
+
+def _program() -> str:
+    """What was started: the command, also where it was started as a module of this package."""
+    started = Path(sys.argv[0])
+    return "spikebridge" if started.parent.name == "spikebridge" else started.name
 
 
 def _processor() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any, Literal
@@ -108,15 +107,6 @@ class _Tally:
         return (torch.as_tensor(per_step).cumsum(0) / self.samples).tolist()
 
 
-def bits_of(levels: int, time_steps: int) -> int:
-    """Bits that tell apart all that a neuron with so many levels a step can send in T steps: log2(T m + 1), upwards.
-
-    >>> bits_of(8, 1), bits_of(8, 4), bits_of(1, 4)
-    (4, 6, 3)
-    """
-    return math.ceil(math.log2(time_steps * levels + 1))
-
-
 def _few(counts: Tensor) -> list[list[int]]:
     neurons = counts.shape[1]
     chosen = torch.linspace(0, neurons - 1, min(RASTER_NEURONS, neurons)).long()
@@ -124,14 +114,14 @@ def _few(counts: Tensor) -> list[list[int]]:
 
 
 def thresholds_of(network: nn.Module) -> dict[str, list[float]]:
-    """layer -> thresholds of every module that has one, in the units of its input."""
+    """Layer -> thresholds of every module that has one, in the units of its input."""
     found = {name: getattr(module, "threshold", None) for name, module in _named(network)}
     held = {name: torch.as_tensor(value) for name, value in found.items() if isinstance(value, Tensor | float)}
     return {name: value.detach().flatten().tolist() for name, value in held.items()}
 
 
 def parameters_over_time(network: nn.Module, time_steps: int) -> dict[str, dict[str, list[float]]]:
-    """neuron -> its leak at each step, where it learned one: the mean over channels."""
+    """Neuron -> its leak at each step, where it learned one: the mean over channels."""
     found: dict[str, dict[str, list[float]]] = {}
     for name, module in _named(network):
         decay = getattr(module, "decay", None)

@@ -28,7 +28,7 @@ from ..measure import RunRecord, accuracy, bits_of, measure
 from ..models import cnn
 from ..report import markdown_table, terminal_table
 from ..training import Batches, Learner, fit
-from .comparison import NEURONS, TIME_STEPS, Comparison, caption, draw, table
+from .comparison import NEURONS, TIME_STEPS, Comparison, as_results, by_levels, caption, draw, table
 from .config import DemoConfig
 from .settings import as_plain
 
@@ -67,8 +67,8 @@ def run(config: DemoConfig, *, console: Console | None = None) -> RunRecord:
         method="demo",
         seed=config.seed,
         config=as_plain(config),
-        networks=[result for found in comparisons.values() for result in (found.own, *found.spiking.values())],
-        results={"epochs": epochs, "quantised": {name: found.quantised for name, found in comparisons.items()}},
+        networks=[result for found in comparisons.values() for result in as_results(found, config.levels)],
+        results={"epochs": epochs, "quantised": {name: by_levels(found) for name, found in comparisons.items()}},
         timings_s=timings,
     )
     record.save(config.output / "record.json")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
@@ -49,19 +51,43 @@ class Batches(LightningDataModule):
                 f"Take a multiple of {processes}."
             )
         share = self.batch_size // processes
-        sampler: Any = DistributedSampler(
-            data,
-            num_replicas=processes,
-            rank=rank,
-            shuffle=shuffle,
-            seed=self.seed,
-        )
+        order = EpochOrder(data, processes=processes, rank=rank, shuffle=shuffle, seed=self.seed)
         return DataLoader(
             data,
             batch_size=share,
-            sampler=sampler,
+            sampler=order,
             # A last batch of another size would be compiled anew, and weigh its samples more than the others.
-            drop_last=shuffle and len(sampler) >= share,
+            drop_last=shuffle and len(order) >= share,
             num_workers=self.workers,
-            persistent_workers=False,
+            generator=order.generator,
         )
+
+
+class EpochOrder(DistributedSampler[Any]):
+    """The samples of one process in the order of an epoch, and the generator that seeds its loader's workers.
+
+    Both follow from the seed and the epoch. A loader without a generator of its own would draw from the global one
+    when its iterator is made, which a resumed run does at another moment than an uninterrupted one.
+
+    Args:
+        data: what is sampled.
+        processes: that share it.
+        rank: which of them this is.
+        shuffle: whether each epoch has an order of its own.
+        seed: of all orders.
+    """
+
+    def __init__(self, data: Dataset[Any], *, processes: int, rank: int, shuffle: bool, seed: int) -> None:
+        super().__init__(data, num_replicas=processes, rank=rank, shuffle=shuffle, seed=seed)
+        self.generator = torch.Generator()
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        super().set_epoch(epoch)
+        self.generator.manual_seed(seed_of(self.seed, epoch, self.rank))
+
+
+def seed_of(seed: int, epoch: int, rank: int) -> int:
+    """A seed for one epoch of one process, unlike that of any other."""
+    return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1)[0])

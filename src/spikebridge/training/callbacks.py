@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+
+from .batches import seed_of
 
 
 class SeedEachEpoch(Callback):
@@ -21,8 +22,7 @@ class SeedEachEpoch(Callback):
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        state = np.random.SeedSequence([self.seed, trainer.current_epoch, trainer.global_rank]).generate_state(1)
-        seed_everything(int(state[0]), workers=True, verbose=False)
+        seed_everything(seed_of(self.seed, trainer.current_epoch, trainer.global_rank), workers=True, verbose=False)
 
 
 class EpochMetrics(Callback):

@@ -77,7 +77,8 @@ def fit(
         kept.append(Bar(leave=False))
     if folder is not None:
         kept += _checkpoints(folder)
-    with _quiet():
+    last = _checked(folder, learner) if resume else None
+    with _quiet(), _plain_errors():
         trainer = Trainer(
             **_places(machines or Machines()),
             max_epochs=epochs,
@@ -90,17 +91,7 @@ def fit(
             use_distributed_sampler=False,  # Batches shares each batch out by itself
             log_every_n_steps=1,
         )
-        last = None
-        if resume:
-            last = _checked(folder, learner)
-        try:
-            trainer.fit(learner, batches, ckpt_path=last, weights_only=True)
-        except SystemExit as stopped:
-            if trainer.interrupted:
-                raise KeyboardInterrupt from stopped
-            raise
-        except MisconfigurationException as error:
-            raise ValueError(str(error)) from error
+        trainer.fit(learner, batches, ckpt_path=last, weights_only=True)
     learner.model.eval()
     return Fitted(learner.model, metrics.epochs, metrics.seconds, trainer.is_global_zero)
 
@@ -138,6 +129,19 @@ def _checked(folder: Path | None, learner: Learner) -> Path:
         raise FileNotFoundError(f"There is nothing to resume: {last} does not exist. Start without resume.")
     fitting_weights(learner.model, last)
     return last
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Lightning's own errors as Python's: a wrong setting is a ValueError, Ctrl-C a KeyboardInterrupt."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise ValueError(str(error)) from error
+    except SystemExit as stopped:
+        if isinstance(stopped.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from stopped
+        raise
 
 
 @contextmanager

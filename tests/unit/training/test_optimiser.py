@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -67,8 +68,8 @@ def test_frozen_parameters_are_left_out() -> None:
 def test_rate_rises_to_its_peak_and_falls_to_zero() -> None:
     factors = [warm_up_cosine(step, warm_up=10, total=100) for step in range(101)]
     assert max(factors) == factors[9] == factors[10] == 1.0
-    assert all(earlier < later for earlier, later in zip(factors[:9], factors[1:10], strict=True))
-    assert all(earlier > later for earlier, later in zip(factors[10:], factors[11:], strict=False))
+    assert all(earlier < later for earlier, later in pairwise(factors[:10]))
+    assert all(earlier > later for earlier, later in pairwise(factors[10:]))
     assert factors[100] == pytest.approx(0.0)
     assert factors[55] == pytest.approx(0.5)  # half-way down
     assert warm_up_cosine(0, warm_up=0, total=10) == 1.0
