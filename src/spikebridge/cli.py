@@ -51,7 +51,9 @@ def _build() -> Parser:
     evaluate.add_class_arguments(EvaluateConfig, skip={"run"})
     commands.add_subcommand("evaluate", evaluate, help="test a trained run again: other neurons, other T")
     report = Parser(description="One page from the records of one or more runs.")
-    report.add_argument("runs", nargs="+", type=Path, help="folders of runs, or their record.json")
+    report.add_argument(
+        "runs", nargs="+", type=Path, help="folders of runs, or files of records (record.json, records.jsonl)"
+    )
     report.add_argument(
         "--output", type=Path, default=None, help="folder of the page; default: the run's own, or report"
     )

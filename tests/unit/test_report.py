@@ -134,7 +134,8 @@ def test_report_is_a_page_tables_and_every_figure_twice(report: Path) -> None:
     names = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
     figures = {name for name in names if name.startswith("figures/")}
     stems = {Path(name).stem for name in figures}
-    assert names - figures == {"index.html", "table.md", "table.csv"}
+    assert names - figures == {"index.html", "table.md", "table.csv", "records.jsonl"}
+    assert RunRecord.load_all(report / "records.jsonl") == [make_record()]
     assert figures == {f"figures/{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
     assert {"accuracy-over-time", "accuracy-against-energy", "loss", "validation-accuracy", "raster-if"} <= stems
     assert {"firing-rates-digits", "thresholds-group-neuron", "parameter-decay-if"} <= stems
@@ -156,7 +157,7 @@ def test_report_replaces_its_own_files_and_leaves_others_alone(tmp_path: Path) -
         other.write_text("mine")
     (tmp_path / "index.html").write_text("old")
     written = write_report([make_record(networks=[], epochs=[])], tmp_path)
-    assert written == [tmp_path / "index.html"]
+    assert written == [tmp_path / "index.html", tmp_path / "records.jsonl"]
     assert written[0].read_text().startswith("<!doctype html>")
     assert [other.read_text() for other in others] == ["mine", "mine"]
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*written, *others}

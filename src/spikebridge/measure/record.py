@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 
+from .files import write_whole
 from .layer import LayerOperations
 
 
@@ -91,13 +92,12 @@ class RunRecord:
     environment: dict[str, Any] = field(default_factory=lambda: environment())
 
     def save(self, path: Path) -> None:
-        """Write the record; a reader never sees half a file."""
-        partial = path.with_name(path.name + ".partial")
-        try:
-            partial.write_text(json.dumps(asdict(self), indent=2, default=str) + "\n")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Write the record as one JSON file; a reader never sees half of it."""
+        write_whole(path, (json.dumps(asdict(self), indent=2, default=str) + "\n").encode())
+
+    def line(self) -> str:
+        """The record as one line of a JSON-lines file."""
+        return json.dumps(asdict(self), default=str) + "\n"
 
     @classmethod
     def load(cls, path: Path) -> RunRecord:
@@ -105,14 +105,25 @@ class RunRecord:
 
         Raises:  ValueError: the file is not a record.
         """
-        try:
-            fields = json.loads(path.read_text())
-            networks = [_network(found) for found in fields.pop("networks")]
-            return cls(**fields, networks=networks)
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"RunRecord.load expects a record written by this library; {path} is not: {error}."
-            ) from error
+        return _parsed(path.read_bytes(), path)
+
+    @classmethod
+    def load_all(cls, path: Path) -> list[RunRecord]:
+        """Read a record, or a ``.jsonl`` file of several, one a line.
+
+        Raises:  ValueError: the file is not made of records.
+        """
+        parts = path.read_bytes().splitlines() if path.suffix == ".jsonl" else [path.read_bytes()]
+        return [_parsed(part, path) for part in parts]
+
+
+def _parsed(content: bytes, path: Path) -> RunRecord:
+    try:
+        fields = json.loads(content)
+        networks = [_network(found) for found in fields.pop("networks")]
+        return RunRecord(**fields, networks=networks)
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"RunRecord expects a file written by this library; {path} is not: {error}.") from error
 
 
 def _network(found: dict[str, Any]) -> NetworkResult:

@@ -17,7 +17,7 @@ def run(runs: Sequence[Path], *, output: Path | None = None, console: Console | 
     """Read the records, write the page with its figures and tables, and say where.
 
     Args:
-        runs: folders of runs, or record files.
+        runs: folders of runs, or files of records: record.json, records.jsonl.
         output: folder of the page; by default ``report`` in the run's own folder, or here for several runs.
         console: where to speak.
 
@@ -31,7 +31,8 @@ def run(runs: Sequence[Path], *, output: Path | None = None, console: Console | 
             f"There is no record at {', '.join(missing)}. Pass folders of finished runs, such as runs/demo."
         )
     folder = output or (files[0].parent / "report" if len(files) == 1 else Path("report"))
-    written = write_report([RunRecord.load(path) for path in files], folder)
+    records = [record for path in files for record in RunRecord.load_all(path)]
+    written = write_report(records, folder)
     console.print(
         f"wrote {folder / 'index.html'} and {len(written) - 1} files beside it", highlight=False, soft_wrap=True
     )

@@ -12,6 +12,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from ..core.catalogue import nearest
+from ..measure.files import write_whole
 from .config import TrainConfig
 
 
@@ -54,9 +55,7 @@ def as_plain(config: Any) -> dict[str, Any]:
 
 def write_config(config: Any, path: Path) -> None:
     """Write settings as YAML that the command line reads back with ``--config``."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(yaml.safe_dump(as_plain(config), sort_keys=False))
-    partial.replace(path)
+    write_whole(path, yaml.safe_dump(as_plain(config), sort_keys=False).encode())
 
 
 def train_parser(*, exit_on_error: bool = True) -> Parser:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
 
 from ..measure.costs import HOROWITZ_45NM, EnergyCosts
+from ..measure.files import write_whole
 from ..measure.record import RunRecord
 from .compare import Group, pool
 from .comparison import comma_separated, markdown
@@ -24,11 +24,12 @@ from .words import summary
 def write_report(
     records: Sequence[RunRecord], folder: Path, *, title: str | None = None, costs: EnergyCosts = HOROWITZ_45NM
 ) -> list[Path]:
-    """Write the report of some runs: ``index.html``, ``table.md``, ``table.csv``, and each figure as PNG and SVG.
+    """Write the report of some runs: ``index.html``, ``table.md``, ``table.csv``, each figure as PNG and SVG.
 
     Runs that differ only in their seed are pooled: mean and standard deviation from three seeds on, each by itself
-    below. The page loads nothing, from the network or from disk, and the same records give the same bytes. Files of
-    the same names are replaced, each in one move; other files in the folder are left alone.
+    below. The records themselves go into ``records.jsonl``. The page loads nothing, from the network or from disk, and
+    the same records give the same bytes. Files of the same names are replaced, each in one move; other files in the
+    folder are left alone.
 
     Args:
         records: of one run or of several.
@@ -45,10 +46,11 @@ def write_report(
     if any(group.networks for group in groups):
         files["table.md"] = markdown(groups, pricing, note).encode()
         files["table.csv"] = comma_separated(groups, pricing).encode()
+    files["records.jsonl"] = "".join(record.line() for record in records).encode()
     for picture in (picture for section in sections for picture in section.pictures):
         files[f"figures/{picture.name}.png"] = picture.png
         files[f"figures/{picture.name}.svg"] = picture.svg.encode()
-    return [_write(folder / name, content) for name, content in files.items()]
+    return [write_whole(folder / name, content) for name, content in files.items()]
 
 
 def page(sections: Sequence[Section], *, title: str, lead: str) -> str:
@@ -108,15 +110,3 @@ def _section_html(section: Section) -> str:
 
 def _part(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Put a file in its place in one move: nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
