@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
@@ -51,6 +52,22 @@ class EpochMetrics(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.epochs, self.seconds = state_dict["epochs"], state_dict["seconds"]
+
+
+class EpochLines(Callback):
+    """One line of figures after every epoch, for a log file or wherever else there is no bar.
+
+    Args:
+        say: what the line is given to.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            figures = "  ".join(f"{name} {value:.4f}" for name, value in sorted(trainer.callback_metrics.items()))
+            self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {figures}")
 
 
 class Checkpoint(ModelCheckpoint):

@@ -76,7 +76,7 @@ def fit(
     if show_progress:
         kept.append(Bar(leave=False))
     if folder is not None:
-        kept += _checkpoints(folder)
+        kept += _checkpoints(folder, choose=batches.validation is not None)
     last = _checked(folder, learner) if resume else None
     with _quiet(), _plain_errors():
         trainer = Trainer(
@@ -113,12 +113,13 @@ def _places(machines: Machines) -> dict[str, Any]:
     }
 
 
-def _checkpoints(folder: Path) -> list[Callback]:
+def _checkpoints(folder: Path, *, choose: bool) -> list[Callback]:
     shared: Any = {"dirpath": folder, "save_on_train_epoch_end": True, "enable_version_counter": False}
     best = Checkpoint(
         filename=Path(BEST).stem, monitor="validation/accuracy", mode="max", save_weights_only=True, **shared
     )
-    return [best, Checkpoint(filename=Path(LAST).stem, **shared)]
+    last = Checkpoint(filename=Path(LAST).stem, **shared)
+    return [best, last] if choose else [last]
 
 
 def _checked(folder: Path | None, learner: Learner) -> Path:
@@ -127,7 +128,8 @@ def _checked(folder: Path | None, learner: Learner) -> Path:
     last = folder / LAST
     if not last.exists():
         raise FileNotFoundError(f"There is nothing to resume: {last} does not exist. Start without resume.")
-    fitting_weights(learner.model, last)
+    if last.is_file():  # FSDP leaves a folder of shards, which Lightning checks by itself
+        fitting_weights(learner.model, last)
     return last
 
 
