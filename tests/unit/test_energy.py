@@ -25,7 +25,9 @@ from spikebridge.measure import (
 )
 
 # Whole picojoules, so that every sum is exact.
-WHOLE = EnergyCosts(mac_pj=8, ac_pj=2, byte_pj=1, number_bytes=4, technology="whole", source="made up")
+WHOLE = EnergyCosts(
+    mac_pj=8, ac_pj=2, byte_pj=1, number_bytes=4, multiplier_bits=7, technology="whole", source="made up"
+)
 IMAGE = LayerOperations("0", "MAC", (100.0,), 100.0, 30, (90.0,))
 SPIKING = LayerOperations("2", "AC", (30.0, 50.0, 0.0, 20.0), 50.0, 55, (30.0, 40.0, 0.0, 20.0))
 PRODUCT = LayerOperations("4.matmul", "AC", (4.0, 0.0, 8.0, 8.0), 10.0, 0, (4.0, 0.0, 8.0, 8.0))
@@ -41,7 +43,7 @@ def card_of(
 def test_energy_is_operations_times_prices() -> None:
     card = card_of(LAYERS)
     assert (card.analog_pj, card.spiking_pj, card.energy_pj) == (100 * 8, 120 * 2, 1040)
-    assert (card.float_ann.energy_pj, card.quantised_ann.energy_pj) == (160 * 8, 100 * 8 + 60 * 3 * 2)
+    assert (card.float_ann.energy_pj, card.quantised_ann.energy_pj) == (160 * 8, 100 * 8 + 60 * 4)
     assert (card.effective_macs, card.effective_acs, card.dense) == (90, 110, 160)
     assert card.spikes_per_connection == 2.0
 
@@ -69,9 +71,12 @@ def test_at_break_even_both_cost_the_same(bits: int, costs: EnergyCosts) -> None
         assert card.rate == pytest.approx(reference.break_even_rate, rel=1e-12)
 
 
-def test_break_even_is_a_spike_for_a_bit_until_a_multiplier_is_cheaper() -> None:
-    evens = [card_of(LAYERS, bits=bits).quantised_ann.break_even for bits in range(1, 7)]
-    assert evens == [1, 2, 3, 4, 4, 4]  # 8 pJ a MAC are 4 ACs
+def test_a_quantised_mac_is_an_accumulate_and_as_much_of_a_multiplier_as_it_needs() -> None:
+    prices = [WHOLE.quantised_mac_pj(bits) for bits in (1, 2, 4, 7, 9)]
+    assert prices == [2, 3, 5, 8, 8]  # 2 pJ to accumulate, 6 pJ for a multiplier of 7 bits
+    evens = [card_of(LAYERS, bits=bits).quantised_ann.break_even for bits in (1, 2, 4, 7, 9)]
+    assert evens == [1, 1.5, 2.5, 4, 4]
+    assert HOROWITZ_45NM_INT8.quantised_mac_pj(8) == HOROWITZ_45NM_INT8.mac_pj
     assert card_of(LAYERS).float_ann.break_even == 4
     horowitz = card_of(LAYERS, costs=HOROWITZ_45NM).float_ann
     assert horowitz.break_even == pytest.approx(float(Fraction(46, 9)))
@@ -119,7 +124,7 @@ def test_prices_are_checked_replaceable_and_quoted() -> None:
     card = card_of(LAYERS, costs=dear)
     assert card.float_ann.break_even == pytest.approx(1.0)
     assert "Prices: no multiplier saved (assumed): 4.6 pJ a MAC, 4.6 pJ an AC." in str(card)
-    for name in ("mac_pj", "ac_pj", "byte_pj", "number_bytes"):
+    for name in ("mac_pj", "ac_pj", "byte_pj", "number_bytes", "multiplier_bits"):
         with pytest.raises(ValueError, match=f"EnergyCosts expects {name} > 0 and finite; got -1. Pass a positive"):
             dataclasses.replace(HOROWITZ_45NM, **{name: -1})
 
@@ -160,7 +165,7 @@ def test_the_card_never_leaves_the_quantised_ann_out() -> None:
         )
         text = str(card)
         assert "The same layers as a float ANN, 4.6 pJ a MAC: " in text
-        assert "The same layers as a 3-bit ANN, 2.7 pJ a MAC: " in text
+        assert "The same layers as a 3-bit ANN, 1.222 pJ a MAC: " in text
         assert not re.search(r"\d\s*(x|\u00d7|times|fold|%)(\s|\b)", text), "a bare ratio of energies"
         assert text.count("Break-even at ") == text.count("; measured ") == 2
         even = card.quantised_ann.break_even
@@ -169,7 +174,7 @@ def test_the_card_never_leaves_the_quantised_ann_out() -> None:
 
 
 def test_the_card_says_exactly_where_it_is_exactly_there() -> None:
-    even = card_of([LayerOperations("0", "AC", (1.0, 1.0, 1.0, 0.0), 1.0)])
+    even = card_of([LayerOperations("0", "AC", (1.0, 1.0, 0.0, 0.0), 1.0)])
     assert "exactly at it, so the spiking network costs as much as the 3-bit ANN in operations." in str(even)
 
 
@@ -189,8 +194,8 @@ Energy of the operations: 1.04 nJ; analog layers 800 pJ, spiking layers 240 pJ.
 The same layers as a float ANN, 8 pJ a MAC: 1.28 nJ. Break-even at 4.000 spikes per connection, 1 per neuron and \
 step; measured 2.000, 0.5 per neuron and step: below it, so the spiking network costs less than the float ANN in \
 operations.
-The same layers as a 3-bit ANN, 6 pJ a MAC: 1.16 nJ. Break-even at 3.000 spikes per connection, 0.75 per neuron and \
-step; measured 2.000, 0.5 per neuron and step: below it, so the spiking network costs less than the 3-bit ANN in \
+The same layers as a 3-bit ANN, 4 pJ a MAC: 1.04 nJ. Break-even at 2.000 spikes per connection, 0.5 per neuron and \
+step; measured 2.000, 0.5 per neuron and step: exactly at it, so the spiking network costs as much as the 3-bit ANN in \
 operations.
 Every connection of either ANN multiplies once, zeros included; one that skips zeros costs less.
 Memory traffic, which the energies above leave out, at 1 pJ a byte:
@@ -221,4 +226,4 @@ def test_a_converted_network_breaks_even_with_the_ann_that_it_came_from() -> Non
     level = ann[:2](x) * 7 / ann[1].threshold
     assert card.bits == 3
     assert card.spikes_per_connection == pytest.approx(level.round().mean().item(), rel=1e-6)
-    assert card.quantised_ann.break_even == pytest.approx(3.0)
+    assert card.quantised_ann.break_even == pytest.approx((0.9 + 3.7 * 2 / 23) / 0.9)

@@ -285,3 +285,24 @@ def test_footprint_is_every_parameter_and_buffer_once() -> None:
         network[0].weight[0, 0] = 0.0
     assert connection_sparsity(network) == 0.25
     assert connection_sparsity(nn.ReLU()) == 0.0
+
+
+def test_operations_are_those_of_samples_spread_evenly_over_the_set() -> None:
+    # The images grow brighter: the first ones alone would send too few spikes.
+    images, labels = torch.linspace(0, 1, 1200)[:, None].expand(-1, 4).contiguous(), torch.zeros(1200, dtype=torch.long)
+    ann = nn.Sequential(nn.Linear(4, 3, bias=False), QCFS(levels=8, threshold=4.0), nn.Linear(3, 2)).eval()
+    nn.init.ones_(ann[0].weight)
+    snn = convert(ann, images[:8], members=8).model
+    parts = [(images[start : start + 77], labels[start : start + 77]) for start in range(0, 1200, 77)]
+    found = measure(snn, parts, name="n", kind="snn", time_steps=1)
+    whole = count_operations(snn, images, time_steps=1)
+    assert 128 < found.counted <= 256
+    assert found.accumulates(1) == pytest.approx(sum(each.until(1) for each in whole if each.kind == "AC"), rel=0.02)
+    assert found.accuracies == measure(snn, [(images, labels)], name="n", kind="snn", time_steps=1).accuracies
+
+
+def test_values_that_are_spikes_are_accumulated() -> None:
+    events = (torch.rand(6, 5) < 0.4).float()
+    parts = [(events, torch.zeros(6, dtype=torch.long))]
+    found = measure(nn.Linear(5, 2), parts, name="n", kind="snn", values_are_spikes=True)
+    assert [(layer.kind, layer.until(1)) for layer in found.operations] == [("AC", 2 * events.sum().item() / 6)]

@@ -624,3 +624,35 @@ def test_the_callers_surroundings_make_no_difference() -> None:
     assert [layer.layer for layer in inside] == [f"network.{layer.layer}" for layer in expected]
     assert [layer.weights for layer in inside] == [layer.weights for layer in expected]
     assert counts(count_operations(torch.compile(network), x)) == counts(expected)
+
+
+class ByHand(nn.Module):
+    """The loop over time as one writes it elsewhere; the image meets its layer once, or at every step."""
+
+    def __init__(self, body: nn.Sequential, *, time_steps: int, once: bool) -> None:
+        super().__init__()
+        self.lift_in, self.neuron, self.lift_out = body
+        self.time_steps, self.once = time_steps, once
+
+    def forward(self, x: Tensor) -> Tensor:
+        current, state, total = None, None, 0.0
+        for _ in range(self.time_steps):
+            current = current if self.once and current is not None else self.lift_in.layers(x)
+            state = self.neuron.initial_state(current) if state is None else state
+            spikes, state = self.neuron.step(current, state)
+            total = total + self.lift_out.layers(spikes)
+        return total / self.time_steps
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_loop_over_time_written_by_hand_counts_as_the_library_does(once: bool) -> None:
+    x = torch.rand(3, 1, 6, 6)
+    first = sb.OverTime(nn.Conv2d(1, 4, 3, bias=False))
+    body = nn.Sequential(first, sb.LIF(threshold=0.1), sb.OverTime(nn.Flatten(), nn.Linear(64, 5)))
+    library = count_operations(sb.SpikingNetwork(body, encoder=sb.Direct(time_steps=4)).eval(), x)
+    hand = count_operations(ByHand(body, time_steps=4, once=once).eval(), x)
+    assert len(hand) == len(library) == 2
+    assert (hand[1].kind, hand[1].connections, hand[1].per_step) == ("AC", 320.0, library[1].per_step)
+    assert sum(hand[1].per_step) > 0
+    assert hand[0].connections == library[0].connections
+    assert hand[0].per_step == library[0].per_step * (1 if once else 4)

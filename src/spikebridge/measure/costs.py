@@ -15,6 +15,7 @@ class EnergyCosts:
         ac_pj: one accumulate, in pJ.
         byte_pj: one byte between memory and arithmetic, in pJ.
         number_bytes: bytes of one weight, and of one membrane.
+        multiplier_bits: width of the multiplier in a MAC, in bits of one operand.
         technology: what the prices are of.
         source: where they are from.
 
@@ -28,27 +29,28 @@ class EnergyCosts:
     ac_pj: float
     byte_pj: float
     number_bytes: float
+    multiplier_bits: int
     technology: str
     source: str
 
     def __post_init__(self) -> None:
-        for name in ("mac_pj", "ac_pj", "byte_pj", "number_bytes"):
+        for name in ("mac_pj", "ac_pj", "byte_pj", "number_bytes", "multiplier_bits"):
             value = getattr(self, name)
             if not 0.0 < value < math.inf:
                 raise ValueError(f"EnergyCosts expects {name} > 0 and finite; got {value}. Pass a positive number.")
 
     def quantised_mac_pj(self, bits: int) -> float:
-        """A MAC whose activation has so many bits, in pJ:  min(mac_pj, bits * ac_pj).
+        """A MAC of an activation of b bits, in pJ:  ac_pj + (mac_pj - ac_pj) * min(1, (b - 1) / (multiplier_bits - 1)).
 
-        A model, not a measurement: a weight times a whole number of b bits is at most b additions of the shifted
-        weight, and no machine need pay more than a multiplier. Shifts are taken as free. At one bit it is an
-        accumulate, so the ANN pays for a bit what the spiking network pays for a spike. Override it for a machine
-        whose multipliers are priced by width.
+        One accumulate, and as much of a multiplier as the activation is wide: at one bit there is nothing to multiply,
+        at full width it is a MAC. A model, not a measurement; override it for a machine whose multipliers are priced
+        otherwise.
 
-        >>> [round(HOROWITZ_45NM.quantised_mac_pj(bits), 2) for bits in (1, 3, 8)]
-        [0.9, 2.7, 4.6]
+        >>> [round(HOROWITZ_45NM.quantised_mac_pj(bits), 2) for bits in (1, 4, 24, 32)]
+        [0.9, 1.38, 4.6, 4.6]
         """
-        return min(self.mac_pj, bits * self.ac_pj)
+        share = min(1.0, (bits - 1) / (self.multiplier_bits - 1)) if self.multiplier_bits > 1 else 1.0
+        return self.ac_pj + (self.mac_pj - self.ac_pj) * share
 
 
 HOROWITZ_45NM = EnergyCosts(
@@ -56,17 +58,20 @@ HOROWITZ_45NM = EnergyCosts(
     ac_pj=0.9,
     byte_pj=1.25,
     number_bytes=4,
+    multiplier_bits=24,
     technology="45 nm, 0.9 V, float32, 8 KB SRAM",
     source="Horowitz, ISSCC 2014, pp. 10-14",
 )
-"""Multiplication 3.7 pJ, addition 0.9 pJ; 64 bits from an SRAM of 8 KB 10 pJ. DRAM is 160 to 320 pJ a byte."""
+"""Multiplication 3.7 pJ (of mantissas of 24 bits), addition 0.9 pJ; 64 bits from an SRAM of 8 KB 10 pJ. DRAM is 160 to
+320 pJ a byte."""
 
 HOROWITZ_45NM_INT8 = EnergyCosts(
-    mac_pj=0.23,
-    ac_pj=0.03,
+    mac_pj=0.3,
+    ac_pj=0.1,
     byte_pj=1.25,
     number_bytes=1,
-    technology="45 nm, 0.9 V, int8, 8 KB SRAM",
+    multiplier_bits=8,
+    technology="45 nm, 0.9 V, 8-bit weights and activations, 32-bit sums, 8 KB SRAM",
     source="Horowitz, ISSCC 2014, pp. 10-14",
 )
-"""Multiplication 0.2 pJ, addition 0.03 pJ, both of 8 bits; an addition of 32 bits is 0.1 pJ."""
+"""Multiplication of 8 bits 0.2 pJ, addition of 32 bits 0.1 pJ: a sum of many products does not fit into 8."""

@@ -46,11 +46,12 @@ class _Layer:
     name: str
     product: Product
     weights: int
+    tick: int
 
     def takes(self, base: str, product: Product) -> bool:
         """Whether a product is this layer at other steps."""
         same = self.base == base and self.product.kind == product.kind and self.product.clock == product.clock
-        return same and product.clock is not None and not bool(((self.product.dense > 0) & (product.dense > 0)).any())
+        return same and product.clock is not None and not self.product.overlaps(product)
 
 
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -71,6 +72,8 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.padded: Mark | None = None
         self.clock, self.batch, self.takes_trains = Clock(values.shape[0], is_input=True), values.shape[0], False
         self.lengths: set[int] = set()
+        self.loop = Clock(0, is_loop=True)  # of neurons stepped by hand, as often as each has been
+        self.ticks: dict[Neuron[Any], int] = {}
         for constant in (*network.parameters(), *network.buffers()):
             self.marks.put(constant, Mark(is_constant=True, stored=constant.numel()))
         spikes = values.to(torch.float32) if are_spikes else None
@@ -96,11 +99,12 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if call.name in PRODUCTS:
             if call.name == "convolution" and self.padded is not None:
                 call.marks[id(call.args[0])], self.padded = self.padded, None
-            product = count_product(call)
+            mark = product_mark(call, result)
+            product = count_product(call, mark)
             if product is not None:
                 role = "conv" if call.name == "convolution" else "linear" if product.is_layer else "matmul"
                 self._add(product, role=role)
-                self.marks.put_result(result, product_mark(call, result), call)
+                self.marks.put_result(result, mark, call)
                 return
         elif any(not mark.is_constant for mark in call.marks.values()):
             self._refuse_unknown(call)
@@ -109,6 +113,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _add(self, product: Product, *, role: str) -> None:
         name, module = self.modules[-1]
+        now = max(self.ticks.values(), default=0)
         weights = product.weights + product.bias
         if product.is_layer and isinstance(module, LAYERS):
             # The bias may be added by a call of its own.
@@ -117,10 +122,19 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name = f"{name}.{role}".lstrip(".")
         for layer in self.found:
             if layer.takes(name, product):
-                layer.product = layer.product.plus(product)
+                layer.product, layer.tick = layer.product.plus(product), now
+                return
+            is_later = layer.base == name and layer.product.kind == product.kind and layer.tick < now
+            if is_later and not (self.takes_trains and product.clock == self.clock) and not self._is_timed(product):
+                # The neurons have stepped since the layer ran: this is its next step in a loop written by hand.
+                first = layer.product if layer.product.clock == self.loop else layer.product.at(layer.tick, self.loop)
+                layer.product, layer.tick = first.plus(product.at(now, self.loop)), now
                 return
         calls = sum(layer.base == name for layer in self.found)
-        self.found.append(_Layer(name, name if calls == 0 else f"{name}#{calls + 1}", product, weights))
+        self.found.append(_Layer(name, name if calls == 0 else f"{name}#{calls + 1}", product, weights, now))
+
+    def _is_timed(self, product: Product) -> bool:
+        return product.clock is not None and not product.clock.is_input
 
     def _refuse_unknown(self, call: Call) -> None:
         words = call.name.strip("_").split("_")
@@ -196,11 +210,16 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.modules[-1][1] is neuron:
             return
         spikes, mark = result[0], self.marks.of(current)
+        tick = self.ticks.get(neuron, 0)
+        self.ticks[neuron] = tick + 1
         with self._quietly():
             if mark.clock == self.clock and mark.steps is not None and bool((mark.steps == mark.steps.min()).all()):
                 self.takes_trains, self.batch = True, current.shape[0]
             sent = spike_counts(neuron, spikes[None])[0]
-            self.marks.put(spikes, replace(self.marks.of(spikes), spikes=sent))
+            known = replace(self.marks.of(spikes), spikes=sent)
+            if known.clock is None or (known.clock.is_input and not self.takes_trains) or known.clock == self.loop:
+                known = replace(known, steps=spikes.new_full((), tick).expand(spikes.shape), clock=self.loop)
+            self.marks.put(spikes, known)
 
     def _mark_train(self, train: SpikeTrain, mark: Mark) -> None:
         """Mark what has a step along its leading axis, whatever else is known of it."""
@@ -220,7 +239,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def check_steps(self, time_steps: int, *, owner: str) -> None:
         """Refuse a T that is not the network's."""
-        lengths = {self.clock.length} if self.takes_trains else self.lengths or {1}
+        lengths = {self.clock.length} if self.takes_trains else self.lengths | set(self.ticks.values()) or {1}
         if time_steps not in lengths:
             known = " and ".join(str(length) for length in sorted(lengths))
             raise ValueError(

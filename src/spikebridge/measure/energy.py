@@ -12,9 +12,10 @@ from .statement import statement
 
 
 def bits_of(levels_per_step: int, time_steps: int) -> int:
-    """Bits that tell apart all that a neuron can say in T steps:  ceil(log2(T * levels + 1)).
+    """Bits that tell apart all that a neuron's spike count can say after T steps:  ceil(log2(T * levels + 1)).
 
-    It sends between 0 and T * levels spikes; a quantised ANN whose activations have as many bits says as much.
+    It sends between 0 and T * levels spikes. A network that reads the count alone, as a converted one does, hears no
+    more than from a quantised ANN of as many bits; one that heeds the order of spikes may hear more.
 
     >>> bits_of(1, 8), bits_of(8, 1), bits_of(4, 4)
     (4, 4, 5)

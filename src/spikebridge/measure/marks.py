@@ -18,10 +18,12 @@ class Clock:
     Attributes:
         length: number of steps.
         is_input: counts the leading axis of the values: samples, unless a neuron shows that they are steps.
+        is_loop: counts how often neurons were stepped by hand; the length shows only at the end.
     """
 
     length: int
     is_input: bool = False
+    is_loop: bool = False
 
 
 @dataclass(frozen=True)

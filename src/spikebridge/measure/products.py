@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .marks import Call, Clock, Mark, first_of_each
 
@@ -21,17 +23,16 @@ PRODUCTS = {**MATRIX_PRODUCTS, "convolution": (0, 1)}
 
 @dataclass(frozen=True)
 class Product:
-    """What one product costs, over the whole batch; the three tensors hold one number per step of the clock.
+    """The operations of one product, over all samples of the batch.
 
     Attributes:
-        kind: see :class:`LayerOperations`.
-        operations: one per spike and connection, or one per connection.
-        effective: without those whose input or weight is zero.
-        dense: one per connection, at the steps that occur.
-        clock: None where the product is of no step in particular.
-        is_layer: one operand is a constant: these are a layer's weights.
-        weights: numbers stored; 0 for a product of two activations.
-        bias: numbers stored that the same call adds.
+        kind: "AC" where spikes arrive, "MAC" where numbers do.
+        operations: at each step.
+        effective: those whose operands are not zero, at each step.
+        dense: those that there were if everything that arrives were one spike, at each step.
+        clock: what the steps belong to; None where the product has none.
+        is_layer: one operand is constant: the weights of a layer.
+        weights, bias: stored numbers.
     """
 
     kind: Literal["AC", "MAC"]
@@ -45,148 +46,119 @@ class Product:
 
     def plus(self, other: Product) -> Product:
         """The same layer with the operations of further steps."""
-        added = {name: getattr(self, name) + getattr(other, name) for name in ("operations", "effective", "dense")}
-        return replace(self, **added)
+        return replace(
+            self,
+            operations=_sum(self.operations, other.operations),
+            effective=_sum(self.effective, other.effective),
+            dense=_sum(self.dense, other.dense),
+        )
+
+    def overlaps(self, other: Product) -> bool:
+        """Whether both have operations in one step."""
+        shared = min(len(self.dense), len(other.dense))
+        return bool(((self.dense[:shared] > 0) & (other.dense[:shared] > 0)).any())
+
+    def at(self, step: int, clock: Clock) -> Product:
+        """All of it as one step of a clock."""
+        return replace(
+            self,
+            operations=_all_at(step, self.operations),
+            effective=_all_at(step, self.effective),
+            dense=_all_at(step, self.dense),
+            clock=clock,
+        )
 
 
-@dataclass(frozen=True)
-class _Operand:
-    tensor: Tensor
-    mark: Mark
+def count_product(call: Call, mark: Mark) -> Product | None:
+    """Count the operations of a product; None where both operands are constant: it is the same for every input.
 
-    def dense(self) -> Tensor:
-        """1 for every number, 0 for padding."""
-        if self.mark.present is not None:
-            return self.mark.present
-        return torch.ones((), dtype=torch.float64, device=self.tensor.device).expand(self.tensor.shape)
+    The product itself counts: applied to what arrives in place of the numbers, every entry of its result is the number
+    of operations that entry took.
 
-    def arriving(self) -> Tensor:
-        """The spikes, or 1 for every analog number."""
-        return self.dense() if self.mark.spikes is None else self.mark.spikes.abs()
-
-    def effective(self, arriving: Tensor) -> Tensor:
-        """What arrives, without the analog numbers that are zero."""
-        if self.mark.spikes is not None:
-            return arriving
-        nonzero = self.tensor != 0
-        return arriving if bool(nonzero.all()) else nonzero * arriving
-
-    def as_matrix(self, *, is_row: bool) -> _Operand:
-        """A vector as the matrix it stands for."""
-        if self.tensor.ndim != 1:
-            return self
-        axis, mark = 0 if is_row else 1, self.mark
-
-        def shaped(companion: Tensor | None) -> Tensor | None:
-            return None if companion is None else companion.unsqueeze(axis)
-
-        parts = shaped(mark.spikes), shaped(mark.present), shaped(mark.steps)
-        shaped_mark = replace(mark, spikes=parts[0], present=parts[1], steps=parts[2])
-        return _Operand(self.tensor.unsqueeze(axis), shaped_mark)
-
-
-def count_product(call: Call) -> Product | None:
-    """Count the operations of a product; None where both operands are constant: it is the same for every input."""
+    Args:
+        call: the product.
+        mark: what is known of its result.
+    """
     places = PRODUCTS[call.name]
-    first, second = (_Operand(call.args[place], call.mark(call.args[place])) for place in places)
-    if first.mark.is_constant and second.mark.is_constant:
+    tensors = [call.args[place] for place in places]
+    marks = [call.mark(tensor) for tensor in tensors]
+    if all(known.is_constant for known in marks):
         return None
-    timed = first
-    if call.name in MATRIX_PRODUCTS:
-        first, second = first.as_matrix(is_row=True), second.as_matrix(is_row=False)
-        timed = _timed(first, second)
-    is_spiking = first.mark.spikes is not None or second.mark.spikes is not None
-
-    def tally(left: Tensor, right: Tensor) -> Tensor:
-        if call.name == "convolution":
-            return _per_step(left, _fan_out(call, right), first.mark)
-        if timed is second:
-            return _per_step(right, left.sum(-2, dtype=torch.float64).unsqueeze(-1), second.mark)
-        return _per_step(left, right.sum(-1, dtype=torch.float64).unsqueeze(-2), first.mark)
-
-    dense = first.dense(), second.dense()
-    arriving = (first.arriving(), second.arriving()) if is_spiking else dense
-    effective = first.effective(arriving[0]), second.effective(arriving[1])
-    operations = tally(*arriving)
-    is_exact = effective[0] is arriving[0] and effective[1] is arriving[1]
-    constant = next((mark for mark in (first.mark, second.mark) if mark.is_constant), None)
-    added = call.args[0] if places[0] == 1 else call.argument("bias")
-    bias = call.mark(added) if isinstance(added, Tensor) else None
+    dense = [_dense(tensor, known) for tensor, known in zip(tensors, marks, strict=True)]
+    arriving = [_spikes(known, ones) for known, ones in zip(marks, dense, strict=True)]
+    is_spiking = any(known.spikes is not None for known in marks)
+    operations = _counted(call, arriving, mark)
+    effective = [
+        there if known.spikes is not None else there * (tensor != 0)
+        for tensor, known, there in zip(tensors, marks, arriving, strict=True)
+    ]
+    is_full = all(torch.equal(some, every) for some, every in zip(effective, arriving, strict=True))
+    constant = next((known for known in marks if known.is_constant), None)
     return Product(
         kind="AC" if is_spiking else "MAC",
         operations=operations,
-        effective=operations if is_exact else tally(*effective),
-        dense=tally(*dense) if is_spiking else operations,
-        clock=timed.mark.clock,
+        effective=operations if is_full else _counted(call, effective, mark),
+        dense=_counted(call, dense, mark) if is_spiking else operations,
+        clock=mark.clock,
         is_layer=constant is not None,
         weights=constant.stored if constant else 0,
-        bias=bias.stored if constant and bias and bias.is_constant else 0,
+        bias=_bias(call, added_first=places[0] == 1) if constant else 0,
     )
+
+
+def _bias(call: Call, *, added_first: bool) -> int:
+    added = call.args[0] if added_first else call.argument("bias")
+    mark = call.mark(added) if isinstance(added, Tensor) else Mark()
+    return mark.stored if mark.is_constant else 0
+
+
+def _sum(counts: Tensor, others: Tensor) -> Tensor:
+    length = max(len(counts), len(others))
+    return _lengthened(counts, length) + _lengthened(others, length)
+
+
+def _all_at(step: int, counts: Tensor) -> Tensor:
+    return _lengthened(counts.sum().reshape(1), step + 1).roll(step)
+
+
+def _lengthened(counts: Tensor, length: int) -> Tensor:
+    return F.pad(counts, (0, length - len(counts)))
+
+
+def _dense(tensor: Tensor, mark: Mark) -> Tensor:
+    """1 for every number, 0 for padding."""
+    return torch.ones_like(tensor, dtype=torch.float32) if mark.present is None else mark.present
+
+
+def _spikes(mark: Mark, dense: Tensor) -> Tensor:
+    """The spikes, or 1 for every analog number."""
+    return dense if mark.spikes is None else mark.spikes.abs()
+
+
+def _counted(call: Call, units: Sequence[Tensor], mark: Mark) -> Tensor:
+    """The product of what arrives, added up by step; whole numbers below 2^24 are exact in float32."""
+    left, right = (unit.float() for unit in units)
+    if call.name in MATRIX_PRODUCTS:
+        counts = left @ right
+    else:
+        counts = torch.ops.aten.convolution(left, right, None, *call.args[3:]).round()
+    counts = counts.cpu().double()
+    if mark.steps is None:
+        return counts.sum().reshape(1)
+    steps = mark.steps.cpu().expand(counts.shape).flatten().long()
+    length = (mark.clock.length if mark.clock else 0) or int(steps.max()) + 1
+    return counts.new_zeros(length).index_add_(0, steps, counts.flatten())
 
 
 def product_mark(call: Call, result: Tensor) -> Mark:
     """What is known of a product: analog, of the step of the row, sample or column that it was computed from."""
     first, second = (call.args[place] for place in PRODUCTS[call.name])
+    found = []
     for operand, axis in ((first, -1), (second, -2)):
         mark = call.mark(operand)
         if mark.steps is None or operand.ndim < 2:
             continue
-        if call.name == "convolution":
-            lead = first_of_each(mark.steps)
-        else:
-            lead = mark.steps.narrow(axis, 0, 1)
+        lead = first_of_each(mark.steps) if call.name == "convolution" else mark.steps.narrow(axis, 0, 1)
         if lead.ndim == result.ndim:
-            return Mark(steps=lead.expand(result.shape), clock=mark.clock)
-    return Mark()
-
-
-def _timed(first: _Operand, second: _Operand) -> _Operand:
-    """The operand whose steps the operations are split by."""
-    candidates = [operand for operand in (first, second) if operand.mark.steps is not None]
-    return min(candidates, key=lambda operand: bool(operand.mark.clock and operand.mark.clock.is_input), default=first)
-
-
-def _per_step(units: Tensor, fan_out: Tensor, mark: Mark) -> Tensor:
-    """The sum of units times fan-out at every step: whole numbers, added up exactly."""
-    fan_out = fan_out.expand(units.shape)
-    steps = mark.steps if mark.steps is not None else units.new_zeros(()).expand(units.shape)
-    for axis in range(units.ndim):
-        if steps.stride(axis) == 0 and 0 in (units.stride(axis), fan_out.stride(axis)):
-            units, fan_out = _contract(units, fan_out, axis)
-            steps = steps.narrow(axis, 0, 1)
-    total = units * fan_out
-    for axis in range(steps.ndim):
-        if steps.stride(axis) == 0:
-            total, steps = total.sum(axis, keepdim=True), steps.narrow(axis, 0, 1)
-    per_step = total.new_zeros(1 if mark.clock is None else mark.clock.length)
-    return per_step.index_add_(0, steps.flatten().long(), total.flatten()).cpu()
-
-
-def _contract(units: Tensor, fan_out: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Two tensors whose product has the same sum along an axis, along which one of them is constant."""
-    if units.stride(axis) == 0:
-        return units.narrow(axis, 0, 1), fan_out.sum(axis, keepdim=True, dtype=torch.float64)
-    return units.sum(axis, keepdim=True, dtype=torch.float64), fan_out.narrow(axis, 0, 1)
-
-
-def _fan_out(call: Call, weight: Tensor) -> Tensor:
-    """For every entry of one sample, the sum of the weights that it meets: what a convolution does, backwards."""
-    values, groups, transposed = call.args[0], call.argument("groups"), call.argument("transposed")
-    channels = values.shape[1]
-    if not any(weight.stride()):
-        # All weights are one: every channel is like the first.
-        outputs = weight.shape[1] if transposed else weight.shape[0] // groups
-        weight, channels, groups = torch.full_like(weight[:1, :1], outputs), 1, 1
-    elif transposed:
-        weight = weight.sum(1, keepdim=True)
-    else:
-        weight = weight.reshape(groups, -1, *weight.shape[1:]).sum(1)
-    weight = weight.to(torch.float64)
-    sample = weight.new_empty(()).expand(1, channels, *values.shape[2:])
-    geometry: list[Any] = [call.argument(name) for name in ("stride", "padding", "dilation")]
-    settings = (*geometry, transposed, call.argument("output_padding"), groups)
-    reached = torch.ones_like(torch.ops.aten.convolution(sample, weight, None, *settings))
-    fan_out, _, _ = torch.ops.aten.convolution_backward(reached, sample, weight, None, *settings, [True, False, False])
-    # Whole numbers, whatever algorithm a device chooses.
-    whole: Tensor = fan_out.round()
-    return whole.expand(1, values.shape[1], *values.shape[2:])
+            found.append(Mark(steps=lead.expand(result.shape), clock=mark.clock))
+    return min(found, key=lambda mark: bool(mark.clock and mark.clock.is_input), default=Mark())

@@ -28,13 +28,14 @@ class NetworkResult:
         kind: "ann", "quantised" (an ANN whose activations have finitely many levels) or "snn".
         source: name of the network it was converted from, or None.
         bits: bits of one activation of an ANN, 32 where nothing is quantised; for an SNN the bits that tell apart
-            all it can say in its T steps: an ANN of as many bits is the fair comparison.
+            all spike counts that a neuron can reach in its T steps: an ANN of as many bits is the fair comparison.
         accuracies: test accuracy in [0, 1]; entry t - 1 is after t steps. An ANN has one entry.
         operations: operations of every layer of weights, per sample.
+        counted: how many test samples they, and the sparsity, are the mean of; spread evenly over the set.
         spikes_per_neuron: spikes that the mean neuron sent in t steps, per sample; empty for an ANN.
         rates: layer -> spikes per neuron and step.
         sparsity: layer -> share of a layer's activations that are zero (spikes, or an ANN's activation outputs).
-        neurons: activations (or membranes) per sample, over all layers.
+        neurons: membranes per sample, over all layers; 0 for an ANN.
         footprint_bytes: parameters and buffers in memory.
         thresholds: layer -> its thresholds, one or one per channel, in the units of its input.
         neuron_parameters: layer -> parameter -> one value per time-step, for neurons that differ from step to step.
@@ -47,6 +48,7 @@ class NetworkResult:
     bits: int = 32
     accuracies: list[float]
     operations: list[LayerOperations] = field(default_factory=list)
+    counted: int = 0
     spikes_per_neuron: list[float] = field(default_factory=list)
     rates: dict[str, float] = field(default_factory=dict)
     sparsity: dict[str, float] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any, Literal
 
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ..core.neuron import Neuron
 from ..core.readout import cumulative_mean, outputs_over_time
-from ..core.shapes import SpikeTrain
 from .activity import activation_sparsity, footprint
 from .operations import count_operations
 from .record import NetworkResult
@@ -19,7 +18,7 @@ from .spikes import record_spikes
 
 RASTER_NEURONS = 40
 COUNTED = 256
-"""Samples whose operations are counted: the counter runs a second, slower forward."""
+"""Most samples whose operations are counted: the counter runs a second, slower forward."""
 
 
 def measure(
@@ -31,6 +30,7 @@ def measure(
     time_steps: int | None = None,
     source: str | None = None,
     bits: int = 32,
+    values_are_spikes: bool = False,
 ) -> NetworkResult:
     """Run a network once over all batches; the prefixes of that run give the figures of every smaller T.
 
@@ -42,8 +42,9 @@ def measure(
         time_steps: T for a network whose T is a dial; None is the network's own.
         source: the network it was converted from.
         bits: see :class:`NetworkResult`.
+        values_are_spikes: the values are whole numbers of spikes, as events are, and not analog.
 
-    Operations and sparsity are those of the first ``COUNTED`` samples at most; all else is of every sample.
+    Operations and sparsity are those of at most ``COUNTED`` samples, spread evenly; all else is of every sample.
     """
     tally = _Tally(network, time_steps)
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
@@ -55,10 +56,13 @@ def measure(
         source=source,
         bits=bits,
         accuracies=(tally.right / tally.samples).tolist(),
-        operations=tally.operations,
+        operations=count_operations(
+            network, tally.few.kept, time_steps=time_steps, values_are_spikes=values_are_spikes
+        ),
+        counted=len(tally.few.kept),
         spikes_per_neuron=tally.spikes_per_neuron(),
         rates={layer: (sent.mean() / tally.samples).item() for layer, sent in tally.sent.items()},
-        sparsity=tally.sparsity,
+        sparsity=activation_sparsity(network, tally.few.kept, time_steps=time_steps),
         neurons=sum(tally.units.values()),
         footprint_bytes=footprint(network),
         thresholds=thresholds_of(network),
@@ -74,6 +78,7 @@ class _Tally:
         self.network, self.time_steps = network, time_steps
         self.is_spiking = any(isinstance(module, Neuron) for module in network.modules())
         self.samples = 0
+        self.few = _SpreadOut(COUNTED)
         self.right = torch.zeros(0)
         self.sent: dict[str, Tensor] = {}
         self.units: dict[str, int] = {}
@@ -82,22 +87,17 @@ class _Tally:
         watched: Any = record_spikes(self.network) if self.is_spiking else nullcontext({})
         with torch.no_grad(), watched as trains:
             outputs = outputs_over_time(self.network, values, time_steps=self.time_steps)
-        right = (cumulative_mean(outputs).argmax(-1) == labels).sum(1).double()
-        sent = {layer: train.abs().flatten(2).double().mean(2).sum(1) for layer, train in trains.items()}
+        right = (cumulative_mean(outputs).argmax(-1) == labels).sum(1).cpu().double()
+        sent = {layer: train.abs().flatten(2).mean(2).cpu().double().sum(1) for layer, train in trains.items()}
         if self.samples == 0:
-            self._begin(values, trains)
+            self.units = {layer: train[0, 0].numel() for layer, train in trains.items()}
+            self.raster = {layer: _few(train[:, 0].flatten(1)) for layer, train in trains.items()}
             self.right, self.sent = right, sent
         else:
             self.right = self.right + right
             self.sent = {layer: self.sent[layer] + spikes for layer, spikes in sent.items()}
         self.samples += len(labels)
-
-    def _begin(self, values: Tensor, trains: Mapping[str, SpikeTrain]) -> None:
-        few = values[:COUNTED]
-        self.operations = count_operations(self.network, few, time_steps=self.time_steps)
-        self.sparsity = activation_sparsity(self.network, few, time_steps=self.time_steps)
-        self.units = {layer: train[0, 0].numel() for layer, train in trains.items()}
-        self.raster = {layer: _few(train[:, 0].flatten(1)) for layer, train in trains.items()}
+        self.few.add(values)
 
     def spikes_per_neuron(self) -> list[float]:
         """After 1, 2, ... T steps, per sample."""
@@ -105,6 +105,22 @@ class _Tally:
             return []
         per_step = sum(self.sent[layer] * self.units[layer] for layer in self.sent) / sum(self.units.values())
         return (torch.as_tensor(per_step).cumsum(0) / self.samples).tolist()
+
+
+class _SpreadOut:
+    """Samples at even distances in a stream whose length is not known: the distance doubles when there are too many."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.distance, self.seen = most, 1, 0
+        self.kept = torch.empty(0)
+
+    def add(self, values: Tensor) -> None:
+        """The next samples of the stream."""
+        chosen = values[-self.seen % self.distance :: self.distance]
+        self.kept = torch.cat([self.kept, chosen]) if self.seen else chosen
+        self.seen += len(values)
+        while len(self.kept) > self.most:
+            self.kept, self.distance = self.kept[::2], 2 * self.distance
 
 
 def _few(counts: Tensor) -> list[list[int]]:

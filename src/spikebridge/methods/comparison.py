@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..conversion import ConvertedNetwork
 from ..data import Split
-from ..measure import NetworkResult, bits_of, record_spikes
+from ..measure import NetworkResult, record_spikes
 from ..report import Row, accuracy_over_time, firing_rates, raster
 
 TIME_STEPS = (1, 2, 4, 8)
@@ -29,25 +29,14 @@ class Comparison:
         spiking: neuron -> what the spiking network with that neuron did.
         networks: neuron -> that network.
         quantised: levels -> accuracy of the network with its activations quantised to so many levels.
+        matched: the quantised networks that say as much as the spiking ones after their last step.
     """
 
     own: NetworkResult
     spiking: dict[str, NetworkResult]
     networks: dict[str, ConvertedNetwork]
     quantised: dict[int, float]
-
-
-def as_results(found: Comparison, members: int) -> list[NetworkResult]:
-    """For the record: the network, what it became, and itself with as many levels as a Group Neuron has at the end."""
-    levels = members * TIME_STEPS[-1]
-    matched = replace(
-        found.own,
-        name=f"{levels} levels, from {found.own.name}",
-        kind="quantised",
-        bits=bits_of(levels, 1),
-        accuracies=[found.quantised[levels]],
-    )
-    return [found.own, *found.spiking.values(), matched]
+    matched: list[NetworkResult]
 
 
 def by_levels(found: Comparison) -> dict[str, float]:

@@ -28,7 +28,7 @@ from ..measure import RunRecord, accuracy, bits_of, measure
 from ..models import cnn
 from ..report import markdown_table, terminal_table
 from ..training import Batches, Learner, fit
-from .comparison import NEURONS, TIME_STEPS, Comparison, as_results, by_levels, caption, draw, table
+from .comparison import NEURONS, TIME_STEPS, Comparison, by_levels, caption, draw, table
 from .config import DemoConfig
 from .settings import as_plain
 
@@ -67,7 +67,9 @@ def run(config: DemoConfig, *, console: Console | None = None) -> RunRecord:
         method="demo",
         seed=config.seed,
         config=as_plain(config),
-        networks=[result for found in comparisons.values() for result in as_results(found, config.levels)],
+        networks=[
+            result for found in comparisons.values() for result in (found.own, *found.spiking.values(), *found.matched)
+        ],
         results={"epochs": epochs, "quantised": {name: by_levels(found) for name, found in comparisons.items()}},
         timings_s=timings,
     )
@@ -131,8 +133,19 @@ def _compare(network: nn.Module, split: Split, config: DemoConfig, progress: Pro
     images, labels = split.test.tensors
     with torch.no_grad():
         quantised = {n: accuracy(_quantise(network, thresholds, n)(images), labels) for n in sorted(every_level)}
+    matched = [
+        measure(
+            _quantise(network, thresholds, levels),
+            test,
+            name=f"{levels} levels, from {name}",
+            kind="quantised",
+            source=name,
+            bits=bits_of(levels, 1),
+        )
+        for levels in (TIME_STEPS[-1], TIME_STEPS[-1] * config.levels)
+    ]
     progress.advance(task)
-    return Comparison(own=own, spiking=spiking, networks=networks, quantised=quantised)
+    return Comparison(own=own, spiking=spiking, networks=networks, quantised=quantised, matched=matched)
 
 
 def _quantise(network: nn.Module, thresholds: list[float], levels: int) -> nn.Module:

@@ -77,7 +77,7 @@ class Learner(LightningModule):
         """Loss and accuracy of the mean over time."""
         values, targets = batch
         outputs = outputs_over_time(self.model, self._placed(values))
-        right = (outputs.mean(0).argmax(-1) == targets).double().mean()
+        right = (outputs.mean(0).argmax(-1) == targets).float().mean()
         found = {"validation/loss": self.objective(outputs, targets), "validation/accuracy": right}
         self.log_dict(found, sync_dist=True, batch_size=len(values), prog_bar=True)
 
