@@ -165,7 +165,7 @@ def test_the_card_never_leaves_the_quantised_ann_out() -> None:
         )
         text = str(card)
         assert "The same layers as a float ANN, 4.6 pJ a MAC: " in text
-        assert "The same layers as a 3-bit ANN, 1.222 pJ a MAC: " in text
+        assert "The same layers as a 3-bit ANN, 1.22 pJ a MAC: " in text
         assert not re.search(r"\d\s*(x|\u00d7|times|fold|%)(\s|\b)", text), "a bare ratio of energies"
         assert text.count("Break-even at ") == text.count("; measured ") == 2
         even = card.quantised_ann.break_even

@@ -57,7 +57,7 @@ def _row(card: EnergyCard, layer: LayerOperations) -> tuple[str, ...]:
 
 
 def _comparison(card: EnergyCard, reference: Reference) -> str:
-    said = f"The same layers as a {reference.name}, {reference.mac_pj:g} pJ a MAC: {energy(reference.energy_pj)}."
+    said = f"The same layers as a {reference.name}, {reference.mac_pj:.3g} pJ a MAC: {energy(reference.energy_pj)}."
     measured, even = card.spikes_per_connection, reference.break_even
     if measured is None:
         return f"{said} Nothing spikes, so there is no rate to break even at."

@@ -26,6 +26,7 @@ class Column:
         key: its name for a program, which gets numbers in their own units.
         scale: how its numbers are written.
         value: the number of a network, once per seed.
+        is_shown: whether the page and the paper have room for it; the CSV has everything.
     """
 
     family: str
@@ -34,6 +35,7 @@ class Column:
     key: str
     scale: Scale
     value: Callable[[Network], Sample]
+    is_shown: bool = True
 
     def cell(self, network: Network) -> str:
         """The text of one cell."""
@@ -47,8 +49,18 @@ def kind_of(network: Network) -> str:
 
 def columns(networks: Sequence[Network], pricing: Pricing) -> list[Column]:
     """The columns for these networks; a quantity that none of them has gets none."""
-    every = [*_accuracies(networks), *_costs(networks, pricing), *_spikes(networks, pricing)]
+    every = [
+        *_accuracies(networks),
+        *_energies(networks, pricing),
+        *_spikes(networks, pricing),
+        *_operations(networks, pricing),
+    ]
     return [column for column in every if any(column.value(network) for network in networks)]
+
+
+def shown_columns(networks: Sequence[Network], pricing: Pricing) -> list[Column]:
+    """Those of the columns that a reader sees."""
+    return [column for column in columns(networks, pricing) if column.is_shown]
 
 
 def _accuracies(networks: Sequence[Network]) -> list[Column]:
@@ -71,13 +83,25 @@ def _priced(pricing: Pricing, quantity: Callable[[Price], float | None]) -> Call
     return lambda network: Sample.of([quantity(price) for price in pricing(network, network.time_steps)])
 
 
-def _costs(networks: Sequence[Network], pricing: Pricing) -> list[Column]:
+def _operations(networks: Sequence[Network], pricing: Pricing) -> list[Column]:
+    """The operations that have a price, so that counts and energies agree; those without zeros go to the CSV."""
     accumulates = _priced(pricing, lambda price: price.accumulates)
     multiplies = _priced(pricing, lambda price: price.multiplies)
-    own = _priced(pricing, lambda price: price.energy_pj)
-    counts = count_scale([*map(accumulates, networks), *map(multiplies, networks)])
-    count = f" ({counts.symbol})" if counts.symbol else ""
+    effective_accumulates = _priced(pricing, lambda price: price.effective_accumulates)
+    effective_multiplies = _priced(pricing, lambda price: price.effective_multiplies)
+    scale = count_scale([*map(accumulates, networks), *map(multiplies, networks)])
+    unit = f" ({scale.symbol})" if scale.symbol else ""
+    family = f"Operations{unit}"
+    return [
+        Column(family, "AC", f"AC{unit}", "accumulates", scale, accumulates),
+        Column(family, "MAC", f"MAC{unit}", "multiplies", scale, multiplies),
+        Column("", "", "Effective ACs", "effective_acs", scale, effective_accumulates, is_shown=False),
+        Column("", "", "Effective MACs", "effective_macs", scale, effective_multiplies, is_shown=False),
+    ]
 
+
+def _energies(networks: Sequence[Network], pricing: Pricing) -> list[Column]:
+    own = _priced(pricing, lambda price: price.energy_pj)
     quantised = _priced(pricing, lambda price: price.quantised_pj)
 
     def bits(network: Network) -> Sample:
@@ -86,8 +110,6 @@ def _costs(networks: Sequence[Network], pricing: Pricing) -> list[Column]:
     energies = energy_scale([*map(own, networks), *map(quantised, networks)])
     family, unit = f"Energy ({energies.symbol})", f" ({energies.symbol})"
     return [
-        Column(f"Effective operations{count}", "AC", f"AC{count}", "accumulates", counts, accumulates),
-        Column(f"Effective operations{count}", "MAC", f"MAC{count}", "multiplies", counts, multiplies),
         Column(family, "itself", f"Energy{unit}", "energy_pj", energies, own),
         Column(family, "quantised ANN", f"Energy as quantised ANN{unit}", "quantised_energy_pj", energies, quantised),
         Column(family, "of bits", "Its bits", "bits", Scale(1.0, "", 0), bits),
@@ -102,9 +124,9 @@ def _spikes(networks: Sequence[Network], pricing: Pricing) -> list[Column]:
     totals, rates = plain_scale(map(total, networks)), plain_scale([*map(rate, networks), *map(even, networks)])
     family = "Spikes per neuron and step"
     return [
-        Column("", "Spikes per neuron", "Spikes per neuron", "spikes_per_neuron", totals, total),
         Column(family, "measured", family, "rate", rates, rate),
         Column(family, "break-even", "Break-even rate", "break_even_rate", rates, even),
+        Column("", "", "Spikes per neuron", "spikes_per_neuron", totals, total, is_shown=False),
         *_per_connection([network for network in networks if not rate(network)], pricing),
     ]
 
@@ -152,7 +174,7 @@ def memory_columns(networks: Sequence[Network], pricing: Pricing) -> list[Column
 def markdown(groups: Sequence[Group], pricing: Pricing, note: str) -> str:
     """The table for a paper, and what its reader needs to know."""
     networks = [network for group in groups for network in group.networks]
-    shown = columns(networks, pricing)
+    shown = shown_columns(networks, pricing)
     rows = [
         Row(_plain(network.label), (kind_of(network), *(column.cell(network) for column in shown)))
         for network in networks

@@ -7,10 +7,12 @@ from html import escape
 from itertools import groupby
 
 from .compare import Group, Network
-from .comparison import Column, columns, kind_of, memory_columns
-from .numbers import kept_together
+from .comparison import Column, kind_of, memory_columns, shown_columns
+from .layers import layers_html
+from .numbers import Scale, joined, kept_together
 from .price import Pricing
 from .spread import seeds_text
+from .scroll import scrolling
 
 
 def comparison_html(groups: Sequence[Group], pricing: Pricing, note: str) -> str:
@@ -18,9 +20,10 @@ def comparison_html(groups: Sequence[Group], pricing: Pricing, note: str) -> str
     networks = [network for group in groups for network in group.networks]
     if not networks:
         return ""
-    html = _table(groups, columns(networks, pricing), _caption(groups))
+    html = table_html(groups, shown_columns(networks, pricing), _caption(groups))
     if any(pricing(network, 1) for network in networks):
         html += f'<p class="note">{escape(kept_together(note))}</p>'
+        html += f"<details><summary>Operations, layer by layer</summary>{layers_html(groups, pricing)}</details>"
         html += f"<details><summary>Memory, which the energy leaves out</summary>{_memory(groups, pricing)}</details>"
     return html
 
@@ -31,25 +34,36 @@ def _memory(groups: Sequence[Group], pricing: Pricing) -> str:
         "What one inference moves between memory and arithmetic: weights, either for every operation or once whenever "
         "their layer runs, and states, which are membranes at every step or activations once."
     )
-    return _table(groups, memory_columns(networks, pricing), caption)
+    return table_html(groups, memory_columns(networks, pricing), caption)
 
 
-def _table(groups: Sequence[Group], shown: Sequence[Column], caption: str) -> str:
+def table_html(groups: Sequence[Group], shown: Sequence[Column], caption: str) -> str:
     bodies = "".join(_body(group, shown, has_heading=len(groups) > 1) for group in groups if group.networks)
     said = escape(caption)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{said}">'
-        f"<table><caption><span>{said}</span></caption>{_head(shown)}{bodies}</table></div>"
-    )
+    return scrolling(f"<table><caption><span>{said}</span></caption>{_head(shown)}{bodies}</table>", said)
 
 
 def _caption(groups: Sequence[Group]) -> str:
-    seeds = "; ".join(dict.fromkeys(seeds_text(group.seeds) for group in groups if group.networks))
-    most = max(len(group.seeds) for group in groups)
-    spread = (
-        " Numbers are mean ± sample standard deviation." if most >= 3 else " Both seeds are given." if most == 2 else ""
-    )
-    return f"Test accuracy, activity and cost of one inference after the last step; {seeds}.{spread}"
+    """What the table holds; which seeds ran stands here for one configuration, and in its heading for each of more."""
+    seeds = f", {seeds_text(groups[0].seeds)}" if len(groups) == 1 else ""
+    counts = {len(group.seeds) for group in groups}
+    spread = []
+    if max(counts) >= 3:
+        spread.append("mean ± sample standard deviation" + (" of three or more seeds" if min(counts) < 3 else ""))
+    if 2 in counts:
+        spread.append("both numbers of two seeds")
+    said = f" Given are {joined(spread)}." if spread else ""
+    networks = [network for group in groups for network in group.networks]
+    return f"Test accuracy, and activity and cost of one inference after the last step{seeds}.{said}{_counted(networks)}"
+
+
+def _counted(networks: Sequence[Network]) -> str:
+    """Of how many samples the operations are, where the records know."""
+    counts = sorted({result.counted for network in networks for result in network.results if result.operations} - {0})
+    if not counts:
+        return ""
+    several = " to ".join(Scale(1.0, "", 0).text(count) for count in dict.fromkeys([counts[0], counts[-1]]))
+    return f" Operations, and so energies, are means over {several} test {'sample' if counts == [1] else 'samples'}."
 
 
 def _head(shown: Sequence[Column]) -> str:
@@ -66,8 +80,9 @@ def _head(shown: Sequence[Column]) -> str:
 
 
 def _body(group: Group, shown: Sequence[Column], *, has_heading: bool) -> str:
+    seeds = f"<small>{escape(seeds_text(group.seeds))}</small>"
     heading = (
-        f'<tr class="run"><th scope="rowgroup" colspan="{len(shown) + 1}"><span>{escape(group.label)}</span></th></tr>'
+        f'<tr class="run"><th scope="rowgroup" colspan="{len(shown) + 1}"><span>{escape(group.label)}{seeds}</span></th></tr>'
         if has_heading
         else ""
     )
@@ -93,11 +108,12 @@ _MEANINGS = (
         "Share of test samples whose largest output is the right class; for an SNN, had it stopped after T steps.",
     ),
     (
-        "Effective operations",
-        "accumulates",
+        "Operations",
+        "multiplies",
         "Of one sample: an AC (accumulate) for every spike and connection that it travels, a MAC (multiply and "
-        "accumulate) for every connection that carries an analog number; without those whose input or weight is zero. "
-        "A count of k spikes is k ACs.",
+        "accumulate) for every connection that carries an analog number. A count of k spikes is k ACs. These are what "
+        "the energy prices, zeros included; effective ACs and MACs, without those whose input or weight is zero, are "
+        "in the list of layers and in table.csv.",
     ),
     (
         "Energy, quantised ANN",
@@ -107,9 +123,9 @@ _MEANINGS = (
         "gives. How right such an ANN is stands in the table only where one was measured.",
     ),
     (
-        "Spikes per neuron",
-        "spikes_per_neuron",
-        "Sent by the mean neuron for one sample, in all T steps; spikes taken back count too.",
+        "Spikes per neuron and step",
+        "rate",
+        "Sent by the mean neuron for one sample, over all T steps; spikes taken back count too.",
     ),
     (
         "Break-even",
@@ -126,7 +142,7 @@ def meanings_html(networks: Sequence[Network], pricing: Pricing) -> str:
     """What the columns that are there mean; empty where there are none."""
     if not networks:
         return ""
-    there = {"", *(column.key for column in columns(networks, pricing))}
+    there = {"", *(column.key for column in shown_columns(networks, pricing))}
     if any(len(network.seeds) > 1 for network in networks):
         there.add("spread")
     rows = "".join(

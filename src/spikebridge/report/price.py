@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,15 +11,21 @@ from ..measure.energy import EnergyCard, Traffic, energy_card
 from ..measure.record import NetworkResult
 from .compare import Network, entry
 
+_SAID_BITS = (4, 8)
+"""Widths whose prices stand for those of all."""
+
 
 @dataclass(frozen=True)
 class Price:
     """One inference of a network.
 
     Attributes:
-        accumulates: effective accumulates.
-        multiplies: effective multiply-and-accumulates.
-        energy_pj: what its operations cost, zeros included where a layer multiplies by them.
+        accumulates: accumulates, as they are priced.
+        multiplies: multiply-and-accumulates, as they are priced: zeros included, since a layer multiplies by them too.
+        effective_accumulates: accumulates whose weight is not zero.
+        effective_multiplies: multiply-and-accumulates whose input and weight are not zero.
+        energy_pj: what all operations cost.
+        layers_pj: the same, layer by layer.
         quantised_pj: cost of the same layers as an ANN of as many bits; None for an ANN.
         rate: spikes per neuron and step; None for an ANN, and where it was not measured.
         break_even_rate: the rate at which both cost the same, all neurons in proportion; None where none would do.
@@ -30,7 +37,10 @@ class Price:
 
     accumulates: float
     multiplies: float
+    effective_accumulates: float
+    effective_multiplies: float
     energy_pj: float
+    layers_pj: tuple[float, ...]
     quantised_pj: float | None
     rate: float | None
     break_even_rate: float | None
@@ -65,10 +75,14 @@ def _price(result: NetworkResult, step: int, costs: EnergyCosts) -> Price:
         rate=None if spikes is None else spikes / step,
     )
     is_spiking = result.kind == "snn"
+    layers_pj = _layer_energies(card, is_quantised=result.kind == "quantised")
     return Price(
-        accumulates=card.effective_acs,
-        multiplies=card.effective_macs,
-        energy_pj=_quantised_energy(card) if result.kind == "quantised" else card.energy_pj,
+        accumulates=card.operations_of("AC"),
+        multiplies=card.operations_of("MAC"),
+        effective_accumulates=card.effective_acs,
+        effective_multiplies=card.effective_macs,
+        energy_pj=math.fsum(layers_pj) if result.kind == "quantised" else card.energy_pj,
+        layers_pj=layers_pj,
         quantised_pj=card.quantised_ann.energy_pj if is_spiking else None,
         rate=card.rate if is_spiking else None,
         break_even_rate=card.quantised_ann.break_even_rate if is_spiking else None,
@@ -79,18 +93,22 @@ def _price(result: NetworkResult, step: int, costs: EnergyCosts) -> Price:
     )
 
 
-def _quantised_energy(card: EnergyCard) -> float:
-    """A quantised ANN by itself: its first layer sees analog numbers, all others its own few levels."""
-    first, *others = card.operations
-    price = card.costs.quantised_mac_pj(card.bits)
-    return card.costs.mac_pj * first.until(1) + price * sum(layer.until(1) for layer in others)
+def _layer_energies(card: EnergyCard, *, is_quantised: bool) -> tuple[float, ...]:
+    """Every layer's energy; of a quantised ANN the first layer sees analog numbers, all others its own few levels."""
+    costs = card.costs
+    mac_pj = costs.quantised_mac_pj(card.bits) if is_quantised else costs.mac_pj
+    prices = [costs.ac_pj if layer.kind == "AC" else mac_pj for layer in card.operations]
+    if is_quantised and card.operations[0].kind == "MAC":
+        prices[0] = costs.mac_pj
+    return tuple(price * layer.until(card.time_steps) for price, layer in zip(prices, card.operations, strict=True))
 
 
 def price_note(costs: EnergyCosts) -> str:
     """What the energies count, and what they leave out."""
+    few = " and ".join(f"{costs.quantised_mac_pj(bits):.3g} pJ with {bits} bits" for bits in _SAID_BITS)
     return (
         f"Energy counts operations, at prices of {costs.technology} ({costs.source}): {costs.mac_pj:g} pJ for a MAC, "
-        f"{costs.ac_pj:g} pJ for an AC, and for a MAC with an activation of b bits the lesser of b ACs and a MAC. A "
-        "layer that gets analog numbers multiplies zeros too. Memory traffic is not in it and can outweigh it: "
+        f"{costs.ac_pj:g} pJ for an AC, and less for a MAC whose activation is quantised: {few}. A layer that gets "
+        "analog numbers multiplies zeros too. Memory traffic is not in it and can outweigh it: "
         "whether spikes save energy depends on the machine."
     )
