@@ -71,6 +71,12 @@ def test_page_fits_its_window_and_every_figure_is_seen(page: Any, size: dict[str
         assert box["height"] > 80
 
 
+def test_break_even_rates_are_in_sight_on_a_desk(page: Any) -> None:
+    box = page.locator("#comparison .scroll").first.bounding_box()
+    heading = page.get_by_role("columnheader", name="break-even").first.bounding_box()
+    assert heading["x"] + heading["width"] <= box["x"] + box["width"]
+
+
 def test_page_follows_the_system_and_the_button_overrules_it(page: Any) -> None:
     assert ground(page) == WHITE
     page.emulate_media(color_scheme="dark")

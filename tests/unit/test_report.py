@@ -14,14 +14,24 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import yaml
+from matplotlib.figure import Figure
 
 from spikebridge.measure import HOROWITZ_45NM, LayerOperations, NetworkResult, RunRecord, energy_card
 from spikebridge.report import Row, accuracy_over_time, firing_rates, markdown_table, raster, write_report
+from spikebridge.report.accuracy import draw_references
 from spikebridge.report.activity import firing_rates as layer_rates
+from spikebridge.report.activity import raster as spikes
+from spikebridge.report.axes import accuracy_axis, reference_style
 from spikebridge.report.compare import pool
+from spikebridge.report.comparison import comma_separated, markdown
+from spikebridge.report.comparison_html import comparison_html
+from spikebridge.report.numbers import Scale
+from spikebridge.report.parameters import threshold_histograms
 from spikebridge.report.picture import shortened, style_of
+from spikebridge.report.price import price_note, pricing_at
 from spikebridge.report.repeat import settings_text
 from spikebridge.report.theme import THEME
+from spikebridge.report.words import summary, what_it_is
 
 AA_TEXT, AA_GRAPHICS = 4.5, 3.0  # the contrast that WCAG 2.2 asks of text and of the parts of a picture
 LAYERS = ("conv1", "hidden")
@@ -325,8 +335,68 @@ def test_table_agrees_with_the_energy_card(report: Path) -> None:
         assert float(row["quantised_energy_pj_mean"]) == card.quantised_ann.energy_pj
         assert float(row["break_even_rate_mean"]) == card.quantised_ann.break_even_rate
         assert float(row["rate_mean"]) == card.rate
-        assert float(row["accumulates_mean"]) == card.effective_acs
+        assert float(row["effective_acs_mean"]) == card.effective_acs
+        assert float(row["effective_macs_mean"]) == card.effective_macs
+        assert float(row["spikes_per_neuron_mean"]) == result.spikes_per_neuron[-1]
         assert row["accuracy_t4_mean"] == repr(result.accuracies[-1])
+
+
+def test_shown_operations_times_their_prices_are_the_energy() -> None:
+    layers = [replace(layer, effective=(400.0,)) for layer in make_ann().operations]
+    snn = make_snn()
+    halves = [replace(layer, effective=tuple(n / 2 for n in layer.per_step)) for layer in snn.operations]
+    networks = [replace(make_ann(kind="ann", bits=32), operations=layers), replace(snn, operations=halves)]
+    groups, pricing = pool([make_record(networks=networks)]), pricing_at(HOROWITZ_45NM)
+    for row in csv.DictReader(comma_separated(groups, pricing).splitlines()):
+        priced = 0.9 * float(row["accumulates_mean"]) + 4.6 * float(row["multiplies_mean"])
+        assert float(row["energy_pj_mean"]) == pytest.approx(priced)
+        assert float(row["effective_macs_mean"]) < float(row["multiplies_mean"])
+    assert "ffective" not in markdown(groups, pricing, "")
+
+
+@pytest.mark.parametrize("network", [make_ann(), make_ann(kind="ann", bits=32), make_snn()], ids=["4", "32", "snn"])
+def test_layers_cost_together_what_their_network_costs(network: NetworkResult) -> None:
+    group = pool([make_record(networks=[network])])[0]
+    (price,) = pricing_at(HOROWITZ_45NM)(group.networks[0], 4)
+    assert len(price.layers_pj) == len(network.operations)
+    assert sum(price.layers_pj) == pytest.approx(price.energy_pj)
+
+
+def test_every_layer_of_every_network_has_its_operations(report: Path) -> None:
+    rows = Page(report).html.partition("Operations, layer by layer")[2].partition("</details>")[0]
+    assert rows.count('<th scope="row">') == 3 * len((*LAYERS, "readout"))
+    assert rows.count("<td>AC</td>") == 4
+    spikes_per_connection = "<td>3.200</td>"  # 8 members, 100 of 1,000 connections each, at 4 steps
+    assert rows.count(spikes_per_connection) == 2
+
+
+def test_price_note_gives_numbers_of_the_price_list_it_is_of() -> None:
+    note = price_note(HOROWITZ_45NM)
+    for bits in (4, 8):
+        assert f"{HOROWITZ_45NM.quantised_mac_pj(bits):.3g} pJ with {bits} bits" in note
+
+
+@pytest.mark.parametrize(
+    ("counted", "words"),
+    [
+        ((0, 0), None),
+        ((1, 1), "over 1 test sample."),
+        ((0, 2000), "over 2\u202f000 test samples."),
+        ((500, 2000), "over 500 to 2\u202f000 test samples."),
+    ],
+)
+def test_table_says_of_how_many_samples_operations_are(counted: Any, words: str | None) -> None:
+    networks = [replace(network, counted=n) for network, n in zip((make_ann(), make_snn()), counted, strict=True)]
+    html = comparison_html(pool([make_record(networks=networks)]), pricing_at(HOROWITZ_45NM), "")
+    assert words in html if words else "are means over" not in html
+
+
+def test_seeds_stand_with_their_run() -> None:
+    records = [*(make_record(seed) for seed in range(3)), make_record(5, name="letters")]
+    html = comparison_html(pool(records), pricing_at(HOROWITZ_45NM), "")
+    assert "digits<small>3 seeds (0, 1, 2)</small>" in html
+    assert "letters<small>1 seed (5)</small>" in html
+    assert "Given are mean ± sample standard deviation of three or more seeds." in html
 
 
 def test_energy_is_never_told_without_its_comparison(report: Path) -> None:
@@ -357,6 +427,71 @@ def test_page_says_what_a_network_is(report: Path) -> None:
     assert "A neuron sends at most one spike a step, so its count after all steps is one of 5 values (3 bits)" in text
 
 
+def test_what_a_neuron_sends_decides_what_it_is_not_its_name() -> None:
+    named, sending = make_snn("regrouped"), make_snn("counter", members=8)
+    said = [what_it_is(pool([make_record(networks=[network])])[0].networks[0]) for network in (named, sending)]
+    assert "at most one spike a step" in said[0]
+    assert "Its neurons send counts" in said[1]
+
+
+def test_summary_names_a_source_once_and_a_silent_network() -> None:
+    silent = make_snn("LIF, from QCFS ANN")
+    silent = replace(silent, spikes_per_neuron=[0.0] * 4)
+    groups = pool([make_record(networks=[make_ann(), make_snn("IF, from QCFS ANN", shift=0.01), silent])])
+    prices = pricing_at(HOROWITZ_45NM)
+    said = summary(groups, prices)
+    assert "Converted from it, IF reaches 49.00 % after 1 step" in said
+    several = summary(pool([make_record(networks=groups[0].records[0].networks), make_record(name="letters")]), prices)
+    assert re.search(r"digits: QCFS ANN is right on 99\.00 %[^.]*\. Converted from it, IF reaches", several)
+    assert "LIF, from QCFS ANN is silent, with fewer than 0.01 spikes per neuron and sample" in said
+    assert "silent" not in summary(pool([make_record()]), prices)
+
+
+def test_networks_that_share_thresholds_are_all_named() -> None:
+    networks = pool([make_record(networks=[make_snn(f"network {i}") for i in range(5)])])[0].networks
+    picture = threshold_histograms(networks, name="thresholds")
+    assert picture is not None
+    assert picture.title == "Thresholds that 5 networks share"
+    assert all(network.label in picture.caption for network in networks)
+
+
+def test_raster_says_how_many_neurons_of_a_layer_it_shows() -> None:
+    network = pool([make_record(networks=[make_snn()])])[0].networks[0]
+    picture = spikes(network, name="raster")
+    assert picture is not None
+    assert "10 neurons of each layer, evenly spread; first test sample." in picture.caption
+
+
+def test_every_network_has_a_reference_of_its_own_in_the_energy_figure() -> None:
+    snns = [make_snn(f"network {i}") for i in range(3)]
+    networks = pool([make_record(networks=[make_ann(), *snns])])[0].networks
+    figure = Figure()
+    axes = figure.subplots()
+    prices = pricing_at(HOROWITZ_45NM)
+    draw_references(axes, [prices(network, 4) for network in networks[1:]], Scale(1.0, "pJ", 0))
+    drawn = [line for line in axes.lines if line.get_marker() == "|"]
+    places = {tuple(map(float, (line.get_xdata()[0], line.get_ydata()[0]))) for line in drawn}
+    assert len(drawn) == len(places) == 3, "equal references stand in rows of their own"
+    assert len({line.get_color() for line in drawn}) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "finals", "floor"),
+    [([18.0, 92.0], [91.9, 89.0], 87.0), ([90.0, 92.0], [92.0, 91.0], None), ([10.0, 92.0], [92.0, 10.0], 90.0)],
+    ids=["early steps", "all alike", "one at chance"],
+)
+def test_accuracy_axis_gives_most_of_its_room_to_what_is_of_interest(
+    values: list[float], finals: list[float], floor: float | None
+) -> None:
+    axes = Figure().subplots()
+    axes.plot(values)
+    assert accuracy_axis(axes, finals) == floor
+    low, top, least = (axes.transData.transform((0, share))[1] for share in (floor or 90.0, max(values), min(values)))
+    bottom, ceiling = axes.bbox.intervaly
+    assert bottom <= least < top <= ceiling, "nothing is cut off"
+    assert (top - low) / (ceiling - bottom) > 0.5
+
+
 def test_figures_grow_with_the_layers_and_names_stay_apart() -> None:
     def height(count: int) -> float:
         layers = tuple(f"backbone.stage{i}.a_long_name_of_a_convolution" for i in range(count))
@@ -374,6 +509,10 @@ def test_figures_grow_with_the_layers_and_names_stay_apart() -> None:
 def test_series_can_be_told_apart_beyond_the_palette() -> None:
     styles = [style_of(index) for index in range(24)]
     assert len({(style["color"], str(style["linestyle"]), style["marker"]) for style in styles}) == 24
+    ann = pool([make_record(networks=[make_ann()])])[0].networks[0]
+    references = [reference_style(ann, index) for index in range(6)]
+    assert len({style["marker"] for style in references}) == 6
+    assert {style["markerfacecolor"] for style in references} == {"none"}
 
 
 @pytest.mark.parametrize("time_steps", [1, 64])

@@ -59,7 +59,7 @@ def accuracy_against_energy(networks: Sequence[Network], pricing: Pricing) -> Pi
         handles = [_point(axes, network, pricing, scale, index) for index, network in enumerate(others)]
         handles += [_path(axes, network, pricing, scale, index) for index, network in enumerate(spiking)]
         floor = accuracy_axis(axes, [100 * network.final_accuracy.mean for network in priced])
-        _draw_references(below, [pricing(network, network.time_steps) for network in spiking], scale)
+        draw_references(below, [pricing(network, network.time_steps) for network in spiking], scale)
         axes.set_xscale("log")
         ratio_axis(axes.xaxis)
         below.set_xlabel(f"energy of one inference ({scale.symbol})")
@@ -91,7 +91,7 @@ def _path(axes: Any, network: Network, pricing: Pricing, scale: Scale, index: in
     return axes.plot(places, shares, **{**style_of(index), "markevery": marked(len(steps))})[0]
 
 
-def _draw_references(axes: Any, spiking: Sequence[list[Price]], scale: Scale) -> None:
+def draw_references(axes: Any, spiking: Sequence[list[Price]], scale: Scale) -> None:
     """A row per SNN: its energy after all steps, joined to that of its layers as an ANN of as many bits."""
     for row, prices in enumerate(spiking):
         own, reference = cost(prices) / scale.unit, quantised_cost(prices) / scale.unit
@@ -153,7 +153,7 @@ def _caption_against_energy(networks: list[Network], bend: str) -> str:
         bend,
         "Below: each SNN after its last step, and as a tick the same layers as an ANN of as many bits as it has then. "
         "After fewer steps an SNN says less, so an earlier point is to be held against an ANN of fewer bits, which "
-        "costs less than the tick.",
+        "costs no more than the tick.",
         seeds,
     ]
     return " ".join(filter(None, parts))

@@ -40,7 +40,7 @@ def raster(network: Network, *, name: str) -> Picture | None:
             name=name,
             title=f"Spikes of one sample: {short(network.label, 60)}",
             finding=_spikes_sent(trains),
-            caption=_raster_caption(network, trains, shown, largest),
+            caption=_raster_caption(network, shown, largest),
         )
 
 
@@ -83,12 +83,11 @@ def _spikes_sent(trains: Mapping[str, list[list[int]]]) -> str:
     return f"Spikes per neuron in {max(map(len, trains.values()))} steps: {', '.join(parts)}."
 
 
-def _raster_caption(
-    network: Network, trains: Mapping[str, list[list[int]]], shown: Mapping[str, list[list[int]]], largest: int
-) -> str:
+def _raster_caption(network: Network, shown: Mapping[str, list[list[int]]], largest: int) -> str:
     parts = ["One row per neuron, one column per step, layers from the input down."]
-    rows, recorded = (sum(len(train[0]) for train in some.values()) for some in (shown, trains))
-    parts.append(f"{rows} of the recorded neurons." if rows < recorded else f"{rows} neurons, evenly spread.")
+    sizes = {len(train[0]) for train in shown.values()}
+    most = "" if len(sizes) == 1 else "at most "
+    parts.append(f"{most}{max(sizes)} neurons of each layer, evenly spread; first test sample.".capitalize())
     if largest > 1:
         parts.append("The longer a dash, the more spikes of one neuron in one step.")
     if any(count < 0 for train in shown.values() for step in train for count in step):

@@ -11,8 +11,8 @@ from .comparison import Column, kind_of, memory_columns, shown_columns
 from .layers import layers_html
 from .numbers import Scale, joined, kept_together
 from .price import Pricing
-from .spread import seeds_text
 from .scroll import scrolling
+from .spread import seeds_text
 
 
 def comparison_html(groups: Sequence[Group], pricing: Pricing, note: str) -> str:
@@ -20,7 +20,7 @@ def comparison_html(groups: Sequence[Group], pricing: Pricing, note: str) -> str
     networks = [network for group in groups for network in group.networks]
     if not networks:
         return ""
-    html = table_html(groups, shown_columns(networks, pricing), _caption(groups))
+    html = _table(groups, shown_columns(networks, pricing), _caption(groups))
     if any(pricing(network, 1) for network in networks):
         html += f'<p class="note">{escape(kept_together(note))}</p>'
         html += f"<details><summary>Operations, layer by layer</summary>{layers_html(groups, pricing)}</details>"
@@ -34,10 +34,10 @@ def _memory(groups: Sequence[Group], pricing: Pricing) -> str:
         "What one inference moves between memory and arithmetic: weights, either for every operation or once whenever "
         "their layer runs, and states, which are membranes at every step or activations once."
     )
-    return table_html(groups, memory_columns(networks, pricing), caption)
+    return _table(groups, memory_columns(networks, pricing), caption)
 
 
-def table_html(groups: Sequence[Group], shown: Sequence[Column], caption: str) -> str:
+def _table(groups: Sequence[Group], shown: Sequence[Column], caption: str) -> str:
     bodies = "".join(_body(group, shown, has_heading=len(groups) > 1) for group in groups if group.networks)
     said = escape(caption)
     return scrolling(f"<table><caption><span>{said}</span></caption>{_head(shown)}{bodies}</table>", said)
@@ -54,7 +54,9 @@ def _caption(groups: Sequence[Group]) -> str:
         spread.append("both numbers of two seeds")
     said = f" Given are {joined(spread)}." if spread else ""
     networks = [network for group in groups for network in group.networks]
-    return f"Test accuracy, and activity and cost of one inference after the last step{seeds}.{said}{_counted(networks)}"
+    return (
+        f"Test accuracy, and activity and cost of one inference after the last step{seeds}.{said}{_counted(networks)}"
+    )
 
 
 def _counted(networks: Sequence[Network]) -> str:
@@ -80,12 +82,9 @@ def _head(shown: Sequence[Column]) -> str:
 
 
 def _body(group: Group, shown: Sequence[Column], *, has_heading: bool) -> str:
-    seeds = f"<small>{escape(seeds_text(group.seeds))}</small>"
-    heading = (
-        f'<tr class="run"><th scope="rowgroup" colspan="{len(shown) + 1}"><span>{escape(group.label)}{seeds}</span></th></tr>'
-        if has_heading
-        else ""
-    )
+    said = f"<span>{escape(group.label)}<small>{escape(seeds_text(group.seeds))}</small></span>"
+    columns = len(shown) + 1
+    heading = f'<tr class="run"><th scope="rowgroup" colspan="{columns}">{said}</th></tr>' if has_heading else ""
     return f"<tbody>{heading}{''.join(_row(network, shown) for network in group.networks)}</tbody>"
 
 
@@ -97,8 +96,9 @@ def _row(network: Network, shown: Sequence[Column]) -> str:
 
 
 def _spread_apart(cell: str) -> str:
-    mean, sign, deviation = cell.partition(" ± ")
-    return escape(mean) + (f'<span class="spread">{sign}{escape(deviation)}</span>' if sign else "")
+    """Mean over deviation, or one seed over the other: side by side they would push columns out of sight."""
+    mean, sign, deviation = escape(cell).partition(" ± ")
+    return f'{mean}<span class="spread">{sign}{deviation}</span>' if sign else mean.replace(" / ", " /<br>")
 
 
 _MEANINGS = (

@@ -13,7 +13,7 @@ from .picture import Picture, canvas, finish, height_with_legend, legend_below, 
 from .style import COLOURS
 from .theme import INK, RULE
 
-_BINS, _NAMED = 24, 4
+_BINS, _NAMED = 24, 2
 _WIDE = 30.0
 """From this ratio of the largest to the smallest threshold on, the axis is logarithmic."""
 
@@ -43,15 +43,21 @@ def threshold_histograms(networks: Sequence[Network], *, name: str) -> Picture |
         return finish(
             figure,
             name=name,
-            title=f"Thresholds: {_named(networks)}",
+            title=_title(networks),
             finding=" ".join(_said(layer, values) for layer, values in thresholds.items()),
             caption=_caption(networks, thresholds),
         )
 
 
+def _title(networks: Sequence[Network]) -> str:
+    """Its networks where they are few; more are counted here and named in the caption."""
+    if len(networks) > _NAMED:
+        return f"Thresholds that {len(networks)} networks share"
+    return f"Thresholds: {_named(networks)}"
+
+
 def _named(networks: Sequence[Network]) -> str:
-    more = f"; and {len(networks) - _NAMED} more" if len(networks) > _NAMED else ""
-    return "; ".join(short(network.label, 60) for network in networks[:_NAMED]) + more
+    return "; ".join(short(network.label, 60) for network in networks)
 
 
 def _edges(low: float, high: float, is_wide: bool) -> list[float]:
@@ -92,6 +98,8 @@ def _caption(networks: Sequence[Network], thresholds: Mapping[str, list[float]])
         parts.append("A histogram of each layer's channels, each as high as its fullest bin; tick: the median.")
     if any(len(values) == 1 for values in thresholds.values()):
         parts.append("A dot where a layer has one threshold." if has_many else "One threshold per layer.")
+    if len(networks) > _NAMED:
+        parts.append(f"They are those of {_named(networks)}.")
     if len(networks[0].seeds) > 1:
         parts.append(f"Seed {networks[0].seeds[0]}.")
     return " ".join(parts)

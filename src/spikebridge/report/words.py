@@ -12,6 +12,8 @@ from .numbers import PERCENT, energy, joined, plural
 from .picture import short
 from .price import Pricing
 
+_SILENT = 0.01
+"""Spikes per neuron and sample below which a network says nothing."""
 _SPOKEN = 3
 """From more SNNs than this the summary speaks of the most accurate one only."""
 
@@ -33,7 +35,7 @@ def summary(groups: Sequence[Group], pricing: Pricing) -> str:
         spiking = [network for network in measured if network.is_spiking]
         spoken = spiking if len(spiking) <= _SPOKEN else [best]
         sentences += _converted(spoken, measured)
-        sentences.append(_cost(best, pricing))
+        sentences += [_cost(best, pricing), _silence(spiking)]
     return " ".join(filter(None, [*sentences, _certainty(groups)]))
 
 
@@ -57,17 +59,21 @@ def _converted(spiking: Sequence[Network], networks: Sequence[Network]) -> list[
     sentences = []
     for label, family in families.items():
         source = next((network for network in networks if network.label == label), None)
-        said = "; ".join(map(_over_time, family))
+        said = "; ".join(_over_time(network, source) for network in family)
         sentences += [f"{_right(source)}.", f"Converted from it, {said}."] if source else [f"{said}."]
     return sentences
 
 
-def _over_time(network: Network) -> str:
-    """How right after the first step and after the last."""
+def _over_time(network: Network, source: Network | None) -> str:
+    """How right after the first step and after the last; a source just named is not named again, nor its run."""
     last, final, begin = network.time_steps, network.final_accuracy, network.accuracy(1)
+    name = named(network)
+    if source:
+        alone = network.first.name.removesuffix(f" from {source.first.name}").removesuffix(",")
+        name = short(alone, 60).strip()
     if last == 1 or not begin:
-        return f"{named(network)} reaches {PERCENT.of(final)} % after {plural(last, 'step')}"
-    return f"{named(network)} reaches {PERCENT.of(begin)} % after 1 step and {PERCENT.of(final)} % after {last}"
+        return f"{name} reaches {PERCENT.of(final)} % after {plural(last, 'step')}"
+    return f"{name} reaches {PERCENT.of(begin)} % after 1 step and {PERCENT.of(final)} % after {last}"
 
 
 def named(network: Network) -> str:
@@ -102,6 +108,19 @@ def _cost(network: Network, pricing: Pricing) -> str:
     return f"{text}; no spike rate would make the two equal."
 
 
+def _silence(spiking: Sequence[Network]) -> str:
+    """A network that hardly spikes costs little and says little: its energy must not stand without that."""
+    sent = [network.sample(lambda result: next(reversed(result.spikes_per_neuron), None)) for network in spiking]
+    silent = [named(network) for network, spikes in zip(spiking, sent, strict=True) if spikes and spikes.mean < _SILENT]
+    if not silent:
+        return ""
+    verb, whose = ("is", "its energy is") if len(silent) == 1 else ("are", "their energies are")
+    return (
+        f"{joined(silent)} {verb} silent, with fewer than {_SILENT} spikes per neuron and sample: {whose} small "
+        "because nothing is said."
+    )
+
+
 def _certainty(groups: Sequence[Group]) -> str:
     counts = sorted({len(group.records) for group in groups})
     if counts == [1]:
@@ -130,7 +149,7 @@ def _what_a_neuron_says(network: Network) -> str:
     result, steps = network.first, network.time_steps
     counts = [abs(count) for train in result.raster.values() for step in train for count in step]
     says_more = result.bits > math.ceil(math.log2(steps + 1))
-    if "group" in result.name.lower() or max(counts, default=0) > 1:
+    if max(counts, default=0) > 1:
         return (
             "Its neurons send counts: several spikes in one step. The first step of such a neuron is a quantised "
             "activation, the count being the level, so at T = 1 this network is a quantised ANN written in spikes: "
