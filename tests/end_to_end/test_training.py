@@ -227,7 +227,7 @@ def test_a_second_run_of_a_name_is_refused_and_the_first_stays(
     _, run = finished
     before = {path: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
     assert main(["train", "--name", run.name, "--output", str(run.output), *SHORT]) == 1
-    assert "holds a run already. Continue it with --resume" in capsys.readouterr().err
+    assert "holds a run already. Continue it with --config" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in run.folder.iterdir() if path.is_file()} == before
 
 
@@ -273,6 +273,7 @@ import functools, sys
 from spikebridge import cli
 from spikebridge.methods import train
 {kill}
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
 train.run = functools.partial(train.run, callbacks=(Kill(),))
 sys.exit(cli.main(["train", "--config", sys.argv[1]]))
 """.format(kill=KILLED.split("train.run(")[0].replace("signal.SIGKILL", "signal.SIGINT"))
