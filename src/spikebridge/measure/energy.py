@@ -200,9 +200,9 @@ def energy_card(
     >>> layers = [LayerOperations("0", "MAC", (100.0,), 100.0), LayerOperations("2", "AC", (10.0, 30.0), 50.0)]
     >>> card = energy_card(layers, time_steps=2, bits=bits_of(1, 2))
     >>> [round(energy, 3) for energy in (card.energy_pj, card.float_ann.energy_pj, card.quantised_ann.energy_pj)]
-    [496.0, 690.0, 550.0]
+    [496.0, 690.0, 513.043]
     >>> card.spikes_per_connection, round(card.quantised_ann.break_even, 3)
-    (0.8, 2.0)
+    (0.8, 1.179)
     """
     _require_whole(time_steps, owner="energy_card", name="time_steps")
     _require_whole(bits, owner="energy_card", name="bits")
