@@ -13,7 +13,7 @@ from spikebridge.conversion import Conversion
 from spikebridge.data import all_digits, digits
 from spikebridge.measure import record_spikes
 from spikebridge.models import cnn
-from spikebridge.training import fit
+from spikebridge.training import Batches, Learner, fit
 
 from ..networks import NETWORKS
 
@@ -24,11 +24,17 @@ TRAIN_TOLERANCE = 1e-4
 """As above, after many steps of a deep network."""
 
 
+def train_briefly(network: nn.Module, *, epochs: int) -> nn.Module:
+    learner = Learner(network, optimiser=partial(torch.optim.AdamW, lr=5e-3), warm_up=1)
+    batches = Batches(digits(seed=0).train, batch_size=64, seed=0)
+    return fit(learner, batches, epochs=epochs, show_progress=False).network
+
+
 @pytest.fixture(scope="module", params=NETWORKS)
 def trained(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
     network = NETWORKS[request.param](partial(QCFS, levels=LEVELS))
-    return fit(network, digits(seed=0).train, epochs=4, seed=0)
+    return train_briefly(network, epochs=4)
 
 
 def to_spikes(network: nn.Module, **settings: object) -> Conversion:
@@ -131,7 +137,7 @@ def test_signed_neurons_undo_an_overshoot_that_plain_ones_keep() -> None:
 @pytest.mark.parametrize("time_steps", [1, 4])
 def test_traced_road_equals_builder_road(time_steps: int) -> None:
     torch.manual_seed(0)
-    ann = fit(cnn(activation=partial(QCFS, levels=LEVELS)), digits(seed=0).train, epochs=2, seed=0)
+    ann = train_briefly(cnn(activation=partial(QCFS, levels=LEVELS)), epochs=2)
     built = cnn(activation=partial(GroupNeuron, members=LEVELS)).eval()
     built.load_state_dict(ann.state_dict())
     images = all_digits()[0][:200]
@@ -144,7 +150,7 @@ def test_traced_road_equals_builder_road(time_steps: int) -> None:
 def test_compiled_converted_network_gives_the_same_answers() -> None:
     torch.manual_seed(0)
     torch._dynamo.reset()
-    ann = fit(NETWORKS["max-pool cnn"](partial(QCFS, levels=LEVELS)), digits(seed=0).train, epochs=2, seed=0)
+    ann = train_briefly(NETWORKS["max-pool cnn"](partial(QCFS, levels=LEVELS)), epochs=2)
     snn, images = to_spikes(ann, time_steps=3).model, all_digits()[0][:64]
     snn.requires_grad_(False)
     compiled, eager = torch.compile(snn, fullgraph=True)(images), snn(images)
