@@ -186,13 +186,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _at_least("epochs", self.epochs, 1)
         _at_least("num_nodes", self.num_nodes, 1)
+        _within("seed", self.seed, 0, 2**32 - 1)
+        if isinstance(self.devices, int):
+            _at_least("devices", self.devices, 1)
         processes = self.num_nodes * (self.devices if isinstance(self.devices, int) else 1)
         if processes < 1 or self.data.batch_size % processes:
             raise ValueError(
                 f"data.batch_size is that of all devices together, here {processes}, which share it evenly; got "
                 f"{self.data.batch_size}. Take a multiple of {processes}."
             )
-        if not self.name or Path(self.name).name != self.name:
+        if self.name in ("", ".", "..") or Path(self.name).name != self.name:
             raise ValueError(f"name expects the name of one folder, such as 'lenet-qcfs'; got {self.name!r}.")
 
     @property

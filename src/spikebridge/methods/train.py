@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,8 @@ def run(
     if not fitted.is_main:
         return RunRecord(name=config.name, method="train", seed=config.seed, config=as_plain(config))
     began = time.perf_counter()
-    networks = []
-    if config.strategy == "fsdp":
-        console.print("Not tested: FSDP leaves its weights in shards (docs/scale.md).")
-    else:
-        networks = evaluate(config, network, split, checkpoint=config.folder / BEST)
+    # A fresh network: training on several GPUs leaves norms of another class behind.
+    networks = evaluate(config, network_for(config, split)[0], split, checkpoint=config.folder / BEST)
     record = RunRecord(
         name=config.name,
         method="train",
@@ -73,8 +71,7 @@ def run(
         timings_s={"train": fitted.seconds, "evaluate": time.perf_counter() - began},
     )
     record.save(config.folder / "record.json")
-    if networks:
-        show(record, console=console)
+    show(record, console=console)
     console.print(f"wrote {config.folder / 'record.json'}", highlight=False, soft_wrap=True)
     return record
 
@@ -107,7 +104,9 @@ def _require_same(config: TrainConfig, file: Path) -> None:
         raise FileNotFoundError(f"There is nothing to resume: {file} does not exist. Start without resume.")
     now, then = (_flat(as_plain(each)) for each in (config, read_config(file)))
     changed = [
-        f"{key} was {then[key]} and is {now[key]}" for key in now if key not in MOVABLE and now[key] != then[key]
+        f"{key} was {then.get(key)} and is {now.get(key)}"
+        for key in sorted(now.keys() | then.keys())
+        if key not in MOVABLE and now.get(key) != then.get(key)
     ]
     if changed:
         raise ValueError(
@@ -146,7 +145,7 @@ def _train(
 ) -> Fitted:
     problem = compiler_problem() if config.compile else None
     if problem:
-        console.print(f"Training without torch.compile, which is slower: {problem}")
+        console.print(f"Training without torch.compile, which is slower: {problem}", markup=False, soft_wrap=True)
     machines: dict[str, Any] = {key: getattr(config, key) for key in Machines.__dataclass_fields__}
     return fit(
         build_learner(config, network, classes=classes, compiled=config.compile and problem is None),
@@ -161,7 +160,9 @@ def _train(
         folder=config.folder,
         resume=resume,
         machines=Machines(**machines),
-        callbacks=callbacks if console.is_terminal else (*callbacks, EpochLines(console.print)),
+        callbacks=callbacks
+        if console.is_terminal
+        else (*callbacks, EpochLines(partial(console.print, markup=False, soft_wrap=True))),
         show_progress=console.is_terminal,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class Batches(LightningDataModule):
             )
         share = self.batch_size // processes
         order = EpochOrder(data, processes=processes, rank=rank, shuffle=shuffle, seed=self.seed)
-        return DataLoader(
+        return _LateLoader(
             data,
             batch_size=share,
             sampler=order,
@@ -61,6 +62,13 @@ class Batches(LightningDataModule):
             num_workers=self.workers,
             generator=order.generator,
         )
+
+
+class _LateLoader(DataLoader[Any]):
+    """Starts its workers when the first batch is asked for: Lightning makes the iterator before it sets the epoch."""
+
+    def __iter__(self) -> Any:
+        yield from super().__iter__()
 
 
 class EpochOrder(DistributedSampler[Any]):
@@ -79,8 +87,18 @@ class EpochOrder(DistributedSampler[Any]):
 
     def __init__(self, data: Dataset[Any], *, processes: int, rank: int, shuffle: bool, seed: int) -> None:
         super().__init__(data, num_replicas=processes, rank=rank, shuffle=shuffle, seed=seed)
+        # Nothing is sampled twice to make shares equal: in training the rest is dropped, in validation shares differ.
+        size = len(self.dataset)  # type: ignore[arg-type]
+        self.num_samples = size // processes if shuffle else len(range(rank, size, processes))
+        self.total_size = size // processes * processes if shuffle else size
         self.generator = torch.Generator()
         self.set_epoch(0)
+
+    def __iter__(self) -> Iterator[int]:
+        size = len(self.dataset)  # type: ignore[arg-type]
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(size, generator=generator).tolist() if self.shuffle else list(range(size))
+        return iter(order[self.rank : self.total_size : self.num_replicas])
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""

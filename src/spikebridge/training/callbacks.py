@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
@@ -23,7 +24,7 @@ class SeedEachEpoch(Callback):
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        seed_everything(seed_of(self.seed, trainer.current_epoch, trainer.global_rank), workers=True, verbose=False)
+        seed_everything(seed_of(self.seed, trainer.current_epoch, trainer.global_rank), workers=False, verbose=False)
 
 
 class EpochMetrics(Callback):
@@ -74,6 +75,16 @@ class Checkpoint(ModelCheckpoint):
     """Lightning's checkpoints under our file name ending."""
 
     FILE_EXTENSION = ".safetensors"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The best so far counts wherever the run's folder lies now."""
+
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        paths = {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath, "best_k_models": best})
 
 
 class Bar(RichProgressBar):

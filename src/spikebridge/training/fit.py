@@ -14,11 +14,12 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from .batches import Batches
 from .callbacks import Bar, Checkpoint, EpochMetrics, SeedEachEpoch
-from .checkpoint import SafetensorsIO, fitting_weights
+from .checkpoint import SafetensorsIO, fitting_weights, read_checkpoint
 from .learner import Learner
 from .machines import Machines
 from .synced import SyncEverywhere
@@ -98,8 +99,13 @@ def fit(
 
 def _places(machines: Machines) -> dict[str, Any]:
     on_cpu = machines.accelerator == "cpu" or (machines.accelerator == "auto" and not torch.accelerator.is_available())
-    # FSDP brings its own way to store shards. PyTorch's own synced norm runs on accelerators only.
-    plugins: list[Any] = [] if machines.strategy == "fsdp" else [SafetensorsIO()]
+    if machines.strategy == "fsdp":
+        raise ValueError(
+            "strategy 'fsdp' is not supported yet: Lightning flattens parameters before they are grouped and stores "
+            "pickles. Use 'ddp'; what fills the memory of a spiking network is activations, which FSDP does not shard."
+        )
+    # PyTorch's own synced norm runs on accelerators only.
+    plugins: list[Any] = [SafetensorsIO()]
     if on_cpu:
         plugins.append(SyncEverywhere())
     return {
@@ -128,8 +134,9 @@ def _checked(folder: Path | None, learner: Learner) -> Path:
     last = folder / LAST
     if not last.exists():
         raise FileNotFoundError(f"There is nothing to resume: {last} does not exist. Start without resume.")
-    if last.is_file():  # FSDP leaves a folder of shards, which Lightning checks by itself
-        fitting_weights(learner.model, last)
+    fitting_weights(learner.model, last)
+    if "optimizer_states" not in read_checkpoint(last):
+        raise ValueError(f"{last} holds weights alone, as best.safetensors does; training cannot go on from it.")
     return last
 
 
@@ -141,7 +148,7 @@ def _plain_errors() -> Iterator[None]:
     except MisconfigurationException as error:
         raise ValueError(str(error)) from error
     except SystemExit as stopped:
-        if isinstance(stopped.__context__, KeyboardInterrupt):
+        if isinstance(stopped, SIGTERMException) or isinstance(stopped.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from stopped
         raise
 

@@ -17,6 +17,7 @@ from torch.utils.data import TensorDataset
 from spikebridge import LIF, QCFS, Direct, OverTime, SpikingNetwork
 from spikebridge.models import MODELS
 from spikebridge.training import Batches, Learner, Machines, PerStepCrossEntropy, compiler_problem, fit
+from spikebridge.training.batches import EpochOrder
 from spikebridge.training.callbacks import EpochMetrics
 from spikebridge.training.synced import SyncedBatchNorm, SyncEverywhere
 
@@ -65,6 +66,20 @@ def test_the_order_differs_by_epoch_and_by_seed_alone() -> None:
     assert list(chain(*batches_of(shared(0, 1).val_dataloader(), 0))) == list(range(24))
 
 
+@pytest.mark.parametrize("size", [7, 23, 26])
+def test_no_sample_is_seen_twice_where_processes_cannot_share_evenly(size: int) -> None:
+    orders = [
+        EpochOrder(TensorDataset(torch.arange(size)), processes=4, rank=rank, shuffle=shuffle, seed=0)
+        for shuffle in (True, False)
+        for rank in range(4)
+    ]
+    training, validation = [list(order) for order in orders[:4]], [list(order) for order in orders[4:]]
+    assert {len(part) for part in training} == {size // 4}
+    assert len(set(chain(*training))) == size // 4 * 4
+    assert sorted(chain(*validation)) == list(range(size))
+    assert [len(part) for part in validation] == [len(order) for order in orders[4:]]
+
+
 def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"a batch size that 3 processes can share evenly; got 8. Take a multiple of 3"
@@ -86,12 +101,13 @@ def test_training_steps_lower_the_loss_and_log_it(make: Any) -> None:
     assert fitted.seconds > 0
 
 
-def test_an_interrupted_and_a_whole_run_are_the_same_to_the_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_interrupted_and_a_whole_run_are_the_same_to_the_bit(workers: int, tmp_path: Path) -> None:
     # Dropout and the order of samples draw; both follow from the seed and the epoch.
     torch.manual_seed(5)
     whole, parts = network(), network()
     parts.load_state_dict(whole.state_dict())
-    data = partial(Batches, samples(), samples(), batch_size=8, seed=2)
+    data = partial(Batches, samples(), samples(), batch_size=8, seed=2, workers=workers)
     expected = fit(Learner(whole, warm_up=0.5), data(), epochs=4, folder=tmp_path / "a", show_progress=False)
 
     class Stop(EpochMetrics):
@@ -102,9 +118,11 @@ def test_an_interrupted_and_a_whole_run_are_the_same_to_the_bit(tmp_path: Path) 
     folder = tmp_path / "b"
     with pytest.raises(RuntimeError, match="power cut"):
         fit(Learner(parts, warm_up=0.5), data(), epochs=4, folder=folder, callbacks=(Stop(),), show_progress=False)
+    folder = folder.rename(tmp_path / "moved")
     torch.manual_seed(99)
     again = fit(Learner(network(), warm_up=0.5), data(), epochs=4, folder=folder, resume=True, show_progress=False)
     assert again.epochs == expected.epochs
+    assert (folder / "best.safetensors").read_bytes() == (tmp_path / "a" / "best.safetensors").read_bytes()
     pairs = zip(again.network.state_dict().values(), expected.network.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
 
