@@ -14,7 +14,7 @@ from .methods.settings import Parser, to_config, train_parser
 
 _PURPOSE = "Cross between artificial and spiking neural networks."
 _INTERRUPTED = {
-    "train": "the last whole epoch is kept; continue with --resume",
+    "train": "whole epochs are kept; where there is one, continue with --resume",
     "data": "what has arrived is kept; the same command continues",
 }
 

@@ -286,7 +286,7 @@ sys.exit(cli.main(["train", "--config", sys.argv[1]]))
     )
     assert done.returncode == 130
     assert done.stderr.strip().splitlines()[-1] == (
-        "spikebridge train: interrupted; the last whole epoch is kept; continue with --resume"
+        "spikebridge train: interrupted; whole epochs are kept; where there is one, continue with --resume"
     )
     assert "Traceback" not in done.stderr
     assert read_checkpoint(run.folder / "last.safetensors")["epoch"] == 0

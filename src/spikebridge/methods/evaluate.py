@@ -27,7 +27,7 @@ def run(config: EvaluateConfig, *, console: Console | None = None) -> RunRecord:
     console = console or Console()
     trained = read_config(config.run / "config.yaml")
     data = trained.data if config.root is None else dataclasses.replace(trained.data, root=config.root)
-    conversion = _merged(trained.conversion or ConversionConfig(), config)
+    conversion = _merged(trained.conversion, config)
     trained = dataclasses.replace(trained, data=data, conversion=conversion, accelerator=config.accelerator)
     split = load(data.name, root=data.root, seed=trained.seed)
     network, _ = network_for(trained, split)
@@ -52,6 +52,11 @@ def _checkpoint(config: EvaluateConfig) -> Path:
     return named if config.checkpoint in ("best", "last") else Path(config.checkpoint)
 
 
-def _merged(own: ConversionConfig, config: EvaluateConfig) -> ConversionConfig:
+def _merged(own: ConversionConfig | None, config: EvaluateConfig) -> ConversionConfig | None:
+    """The run's own conversion, changed as asked; a run that converted nothing does so only when neurons are named."""
     asked = {key: getattr(config, key) for key in ("neurons", "members", "time_steps")}
-    return dataclasses.replace(own, **{key: value for key, value in asked.items() if value is not None})
+    if own is None and config.neurons is None:
+        return None
+    return dataclasses.replace(
+        own or ConversionConfig(), **{key: each for key, each in asked.items() if each is not None}
+    )

@@ -69,7 +69,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             structure = json.loads((file.metadata() or {})["structure"])
         checkpoint: dict[str, Any] = _put_together(structure, tensors)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path} is damaged, cut short or no checkpoint of this library ({error}). Use another file; training "
             f"writes last.safetensors after every epoch and best.safetensors beside it."

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ..core.time import TimeAxis
+from ..core.neuron import Neuron
 
 
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
@@ -20,10 +20,7 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     [1, 1]
     """
     of_neurons = {
-        id(parameter)
-        for module in network.modules()
-        if isinstance(module, TimeAxis) and not isinstance(module, nn.Sequential)
-        for parameter in module.parameters()
+        id(parameter) for module in network.modules() if isinstance(module, Neuron) for parameter in module.parameters()
     }
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     decaying = [parameter for parameter in trained if parameter.ndim >= 2 and id(parameter) not in of_neurons]
