@@ -12,6 +12,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ..conversion import convert
 from ..data import Split, find, load
@@ -172,7 +173,7 @@ def evaluate(config: TrainConfig, network: nn.Module, split: Split, *, checkpoin
     load_weights(network, checkpoint)
     # One layout and precision for every run: those of training would change the last bit of a score.
     network = network.float().to(device=device_of(config), memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    batches = Batches(split.test, split.test, batch_size=256, seed=config.seed).val_dataloader()
+    batches: DataLoader[Any] = DataLoader(split.test, batch_size=256)
     model, steps = config.model, config.model.time_steps
     label = f"{model.activation} {'SNN' if model.is_spiking else 'ANN'}"
     levels = model.levels if model.activation in ("QCFS", "GroupNeuron") else 1
