@@ -57,7 +57,9 @@ def test_one_step_equals_the_qcfs_network_on_all_digits(trained: nn.Module) -> N
 def test_report_says_so(trained: nn.Module) -> None:
     report = to_spikes(trained).report
     assert len(report.neurons) >= 2
-    assert all(site.note == "identical at T = 1: members = levels" for site in report.neurons)
+    assert all(site.note == "identical: members = levels, T = 1" for site in report.neurons)
+    assert all(site.fidelity == "exact" and site.error == 0.0 for site in report.neurons)
+    assert "is an activation quantised to 8 levels (4 bits)" in str(report)
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 import re
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikebridge import IF, LIF, QCFS, ConversionError, GroupNeuron, Rule, convert
-from spikebridge.conversion import Recipe, Site
-from spikebridge.conversion.observe import Histogram
+from spikebridge.conversion import Activation, Recipe, Site
+from spikebridge.conversion.histogram import Histogram
 from spikebridge.core.time import Folded
 
 from ..networks import NETWORKS
@@ -86,7 +85,7 @@ def test_every_form_of_relu_becomes_a_neuron(form) -> None:
 def test_a_module_called_three_times_is_three_sites() -> None:
     model = network(lambda self, x: self.act(self.act(self.act(x) + 1) + 1), act=nn.ReLU())
     conversion = convert(model, torch.randn(32, 5), thresholds="max")
-    thresholds = [site.threshold[0] for site in conversion.report.neurons]
+    thresholds = [site.threshold[1] for site in conversion.report.neurons]
     assert len(thresholds) == 3
     assert thresholds[0] + 1 == pytest.approx(thresholds[1])
     assert len({id(neuron) for neuron in neurons_of(conversion.model)}) == 3
@@ -111,27 +110,44 @@ def test_an_in_place_activation_changes_its_operand_for_later_readers() -> None:
 def test_all_unconvertible_calls_are_listed_with_name_and_line() -> None:
     def forward(self: nn.Module, x: Tensor) -> Tensor:
         x = self.act(self.fc(x))
-        x = torch.sigmoid(x)
-        x = x * x
-        return self.tail(x).softmax(1)
+        x = torch.cumprod(x, 1)
+        x = x.sort(1)[0]
+        return self.tail(x).logsumexp(1, keepdim=True)
 
-    model = network(forward, fc=nn.Linear(4, 4), act=nn.SiLU(), tail=nn.Sequential(nn.GELU()))
+    model = network(forward, fc=nn.Linear(4, 4), act=nn.ReLU(), tail=nn.Sequential(nn.Softmin(1)))
     with pytest.raises(ConversionError) as caught:
         convert(model, torch.randn(8, 4))
     message = str(caught.value)
     line = forward.__code__.co_firstlineno
-    assert "Cannot convert 5 calls of Wrapped" in message
-    assert re.search(rf"'act' \(SiLU\) at .*{HERE}:{line + 1}: no rule", message)
-    assert re.search(rf"'sigmoid' \(sigmoid\) at .*{HERE}:{line + 2}: no rule", message)
-    assert re.search(rf"'mul' \(mul\) at .*{HERE}:{line + 3}: no rule", message)
-    assert re.search(rf"'tail.0' \(GELU\) at .*{HERE}:{line + 4}: no rule", message)
-    assert re.search(rf"'softmax' \(.softmax\) at .*{HERE}:{line + 4}: no rule", message)
+    assert "Cannot convert 4 calls of Wrapped" in message
+    assert re.search(rf"'cumprod' \(cumprod\) at .*{HERE}:{line + 2}: no rule", message)
+    assert re.search(rf"'sort' \(.sort\) at .*{HERE}:{line + 3}: no rule", message)
+    assert re.search(rf"'tail.0' \(Softmin\) at .*{HERE}:{line + 4}: no rule", message)
+    assert re.search(rf"'logsumexp' \(.logsumexp\) at .*{HERE}:{line + 4}: no rule", message)
     assert "pass a Rule for each in rules=" in message
+    assert "unsupported='differential'" in message
+
+
+@torch.no_grad()
+def test_calls_without_a_rule_may_run_on_running_means() -> None:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        return torch.relu(self.fc(x)).cumprod(1).logsumexp(1, keepdim=True)
+
+    model, x = network(forward, fc=nn.Linear(4, 4)), torch.randn(16, 4)
+    conversion = convert(model, x, unsupported="differential", members=4096, time_steps=3)
+    assert torch.allclose(conversion.model(x), model(x), atol=1e-3)
+    rows = {row.operation: row for row in conversion.report.sites}
+    assert rows[".cumprod"].fidelity == "analog"
+    assert "no rule" in rows[".cumprod"].note
+    kept = convert(model, x, unsupported="keep", members=4096, time_steps=3)
+    assert {row.operation: row.fidelity for row in kept.report.sites}[".cumprod"] == "approximate"
+    alone = convert(model, x, unsupported="keep", members=4096)
+    assert torch.allclose(alone.model(x), model(x), atol=1e-3)  # at T = 1 nothing is left to go wrong
 
 
 def test_a_module_only_torch_calls_is_located_at_its_class() -> None:
-    with pytest.raises(ConversionError, match=r"'1' \(Tanh\) at .*activation.py:\d+: no rule"):
-        convert(nn.Sequential(nn.ReLU(), nn.Tanh()).eval(), torch.randn(2, 3))
+    with pytest.raises(ConversionError, match=r"'1' \(Softmin\) at .*activation.py:\d+: no rule"):
+        convert(nn.Sequential(nn.ReLU(), nn.Softmin(1)).eval(), torch.randn(2, 3))
 
 
 @pytest.mark.parametrize(
@@ -152,15 +168,15 @@ def test_calls_that_would_go_wrong_silently_are_refused(forward, reason: str) ->
 
 
 def test_a_subclass_with_a_forward_of_its_own_is_not_taken_for_its_base() -> None:
-    class Leaky(nn.ReLU):
+    class Wrong(nn.ReLU):
         def forward(self, x: Tensor) -> Tensor:
-            return F.leaky_relu(x)
+            return F.softmin(x, 1)
 
     class Renamed(nn.ReLU):
         pass
 
-    with pytest.raises(ConversionError, match=r"\(leaky_relu\)"):
-        convert(nn.Sequential(Leaky()).eval(), torch.randn(2, 3))
+    with pytest.raises(ConversionError, match=r"\(softmin\)"):
+        convert(nn.Sequential(Wrong()).eval(), torch.randn(2, 3))
     assert len(convert(nn.Sequential(Renamed()).eval(), torch.randn(2, 3)).report.neurons) == 1
 
 
@@ -199,7 +215,10 @@ def test_an_iadd_on_a_shared_tensor_is_noticed() -> None:
 
 def test_a_batch_axis_that_moves_is_refused() -> None:
     model = network(lambda self, x: torch.relu(x).view(2, -1))
-    with pytest.raises(ConversionError, match=r"turns a batch of 4 into shape \(2, 6\)"):
+    with pytest.raises(ConversionError, match=r"'view' at .*: cannot run with another batch size"):
+        convert(model, torch.randn(4, 3))
+    model = network(lambda self, x: torch.relu(x).transpose(0, 1).contiguous())
+    with pytest.raises(ConversionError, match=r"'transpose' at .* turns a batch of 2 into shape \(3, 2\)"):
         convert(model, torch.randn(4, 3))
 
 
@@ -237,9 +256,8 @@ def test_small_outputs_do_not_hide_a_wrong_trace() -> None:
         z += 1.0
         return 1e-6 * self.fc(y + z)
 
-    rule = Rule(name="times", matches=(operator.mul,), example=lambda: None)
     with pytest.raises(ConversionError, match="does not compute what the network does"):
-        convert(network(forward, fc=nn.Linear(3, 3)), torch.randn(2, 3), rules=[rule])
+        convert(network(forward, fc=nn.Linear(3, 3)), torch.randn(2, 3))
 
 
 @torch.no_grad()
@@ -294,7 +312,7 @@ def test_each_call_of_a_shared_module_gets_the_replacement_made_for_it() -> None
     model = nn.Sequential(nn.ReLU(), shared, shared, nn.ReLU()).eval()
     shared.factor = 1.0
     x = torch.rand(5, 3)
-    found = convert(model, x, rules=[rule], members=4096, thresholds="max").model(x)
+    found = convert(model, x, rules=[rule], members=4096, thresholds="max", granularity="layer").model(x)
     assert made == ["1", "1#2"]
     # The last neuron saturates at what calibration saw, which is x; below that its input is 1 * 2 * x.
     assert torch.allclose(found, (2 * x).clamp(max=x.max()), atol=1e-3)
@@ -355,9 +373,8 @@ def test_further_arguments_keep_their_defaults() -> None:
             x = x if mask is None else x + mask
             return F.relu(input=2 * x if twice else x) + shift
 
-    rule = Rule(name="times", matches=(operator.mul,), example=lambda: None)
     x = torch.randn(16, 3)
-    snn = convert(Optional().eval(), x, members=4096, thresholds="max", rules=[rule], time_steps=2).model
+    snn = convert(Optional().eval(), x, members=4096, thresholds="max", time_steps=2).model
     assert torch.allclose(snn(x), Optional()(x), atol=1e-3)
 
 
@@ -451,10 +468,11 @@ def test_calibration_data_of_any_usual_form(form: str) -> None:
     assert len(conversion.report.neurons) == 1
 
 
-def test_thresholds_do_not_depend_on_batching_or_order() -> None:
+@pytest.mark.parametrize("policy", ["mse", "lloyd", "max", "percentile:99.9"])
+def test_thresholds_do_not_depend_on_batching_or_order(policy: str) -> None:
     model, x = NETWORKS["residual cnn"](nn.ReLU).eval(), torch.rand(120, 1, 8, 8)
     ways = [[x], list(x.split(7)), list(x.flip(0).split(50))]
-    found = [[site.threshold for site in convert(model, way).report.neurons] for way in ways]
+    found = [[s.threshold for s in convert(model, way, thresholds=policy).report.neurons] for way in ways]
     for other in found[1:]:
         for (low, _), (expected, _) in zip(other, found[0], strict=True):
             # Convolutions of another batch size round differently, which can move a value to the next bin: 0.3 %.
@@ -464,12 +482,12 @@ def test_thresholds_do_not_depend_on_batching_or_order() -> None:
 def test_histograms_do_not_depend_on_order_and_survive_an_outlier() -> None:
     values = torch.cat([torch.rand(100_000), torch.full((1,), 3000.0), torch.zeros(1000)])
     ways = [[values], list(values.split(777)), list(values.flip(0).split(5000))]
-    histograms = [Histogram() for _ in ways]
+    histograms = [Histogram(rows=1) for _ in ways]
     for histogram, way in zip(histograms, ways, strict=True):
         for part in way:
-            histogram.add(part)
+            histogram.add(part[None])
     for percent in (0.5, 50.0, 99.0, 99.9, 100.0):
-        found = {histogram.percentile(percent) for histogram in histograms}
+        found = {histogram.percentile(percent).item() for histogram in histograms}
         assert len(found) == 1
         exact = torch.quantile(values.double(), percent / 100).item()
         assert found.pop() == pytest.approx(exact, rel=4e-3)
@@ -490,13 +508,17 @@ def test_histograms_do_not_depend_on_order_and_survive_an_outlier() -> None:
         ({"neuron": lambda site: nn.ReLU()}, TypeError, "must return a Neuron; for site '1' it returned ReLU"),
         ({"neuron": LIF}, TypeError, "got LIF. Every site needs a neuron of its own: neuron=lambda site: LIF("),
         ({"neuron": LIF()}, TypeError, "got LIF. Every site needs a neuron of its own"),
+        ({"granularity": "neuron"}, ValueError, "granularity to be one of channel, layer; got 'neuron'"),
+        ({"calibrate": True}, ValueError, "calibrate to be one of none, bias; got True"),
+        ({"max_pool": "sum"}, ValueError, "max_pool to be one of exact, pre, average; got 'sum'"),
+        ({"unsupported": "skip"}, ValueError, "unsupported to be one of error, differential, keep; got 'skip'"),
         ({"thresholds": "percentile:0"}, ValueError, "'percentile:P' with 0 < P <= 100"),
         ({"thresholds": "percentile:many"}, ValueError, "got 'percentile:many'"),
         ({"thresholds": "mean"}, ValueError, "got 'mean'"),
         (
             {"thresholds": 99.9},
             TypeError,
-            "convert expects thresholds to be a text such as 'percentile:99.9'; got 99.9",
+            "convert expects thresholds to be a text such as 'mse'; got 99.9",
         ),
     ],
 )
@@ -532,10 +554,10 @@ def test_a_rule_of_ones_own_comes_first() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x * x
 
-    def as_relu(site: Site) -> Tensor:
-        return site.observed
+    def square(site: Site) -> Activation:
+        return Activation(analog=True)
 
-    rule = Rule(name="square", matches=(Square,), fidelity="spiking", threshold=as_relu, example=lambda: None)
+    rule = Rule(name="square", matches=(Square,), activation=square, example=lambda: None)
     conversion = convert(nn.Sequential(nn.Linear(3, 3), Square()).eval(), torch.randn(8, 3), rules=[rule])
     assert [site.name for site in conversion.report.neurons] == ["1"]
 
@@ -582,9 +604,11 @@ def test_conversion_is_deterministic_and_survives_copy_and_state_dict() -> None:
 def test_report_prints_one_line_per_call() -> None:
     report = convert(NETWORKS["max-pool cnn"](nn.ReLU).eval(), torch.rand(4, 1, 8, 8)).report
     text = str(report)
-    assert len(text.splitlines()) == 2 + len(report.sites)
-    assert re.search(r"act1 +ReLU +spiking +GroupNeuron +[\d.]+ +clipped at the threshold, 16 levels per step", text)
-    assert re.search(r"pool +MaxPool2d +differential +Differential +- +on cumulative values; analog when T > 1", text)
+    assert len(text.splitlines()) == 2 + len(report.sites) + len(report.summary)
+    assert re.search(
+        r"act1 +ReLU +approximate +GroupNeuron +[\d.]+.* +clipped at the threshold, 16 levels per step", text
+    )
+    assert re.search(r"pool +MaxPool2d +analog +itself .* on running means; with real numbers when T > 1", text)
     assert all(re.search(r":\d+$", site.location) for site in report.sites)
 
 

@@ -1,5 +1,8 @@
 """Pieces of networks: larger than a layer, smaller than a model."""
 
+from .differential import Bias as Bias
 from .differential import Differential as Differential
+from .differential import Increments as Increments
+from .differential import PrefixMeans as PrefixMeans
 from .quantised import QCFS as QCFS
 from .spiking import SpikingNetwork as SpikingNetwork

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..core.counts import require_whole
 from ..core.gradient import level_of, quantise
-from ..core.neuron import brief, positive_setting, require_whole
+from ..core.neuron import brief, positive_setting
 from ..core.positive import positive, raw_of
 from ..core.shapes import along_channels, at_least_float32
 

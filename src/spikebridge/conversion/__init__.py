@@ -6,7 +6,7 @@ from .errors import ConversionError as ConversionError
 from .network import ConvertedNetwork as ConvertedNetwork
 from .recipe import Recipe as Recipe
 from .report import Report as Report
+from .rule import Activation as Activation
 from .rule import Rule as Rule
 from .rule import Site as Site
-from .rule import observed_threshold as observed_threshold
 from .rules import RULES as RULES

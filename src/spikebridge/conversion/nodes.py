@@ -34,27 +34,26 @@ def operation_name(node: fx.Node, owner: nn.Module) -> str:
 
 def location(node: fx.Node, owner: nn.Module) -> str:
     """file:line of the call, or of the called module's class where only torch's own containers call it."""
-    frames = _FRAME.findall(node.stack_trace or "")
-    # Some releases of PyTorch record the callers of convert as well; the network's own frames come after ours.
-    start = max((index for index, (file, _) in enumerate(frames, start=1) if file == _TRACER), default=0)
-    for file, line in reversed(frames[start:]):
-        if not file.startswith(FOREIGN):
-            return f"{file}:{line}"
+    own = _own_frame(node)
+    if own is not None:
+        return own
     if node.op == "call_module":
         kind = type(called(node, owner))
         try:
             return f"{inspect.getsourcefile(kind)}:{inspect.getsourcelines(kind)[1]}"
         except (TypeError, OSError):  # typed at a prompt, or loaded without its source
             return f"class {kind.__module__}.{kind.__qualname__}"
-    return _location_nearby(node, owner)
+    # Attribute accesses such as ``x.mT`` carry no line of their own; whoever feeds or uses them does.
+    nearby = (_own_frame(other) for other in (*node.users, *node.all_input_nodes))
+    return next((f"near {frame}" for frame in nearby if frame), "unknown location")
 
 
-def _location_nearby(node: fx.Node, owner: nn.Module) -> str:
-    """Attribute accesses such as ``x.mT`` carry no line of their own; whoever feeds or uses them does."""
-    for other in (*node.users, *node.all_input_nodes):
-        if other.stack_trace:
-            return f"near {location(other, owner)}"
-    return "unknown location"
+def _own_frame(node: fx.Node) -> str | None:
+    """file:line of the network's own code that made the call, if any."""
+    frames = _FRAME.findall(node.stack_trace or "")
+    # Some releases of PyTorch record the callers of convert as well; the network's own frames come after ours.
+    start = max((index for index, (file, _) in enumerate(frames, start=1) if file == _TRACER), default=0)
+    return next((f"{file}:{line}" for file, line in reversed(frames[start:]) if not file.startswith(FOREIGN)), None)
 
 
 def host_nodes(graph: fx.Graph) -> set[fx.Node]:

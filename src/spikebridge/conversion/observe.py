@@ -1,73 +1,57 @@
-"""One pass over calibration data: what each activation produces, and whether time can enter the graph."""
+"""Calibration data in, what every activation produces out; and the proofs that time can enter the graph."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
+from .channels import as_setting, by_channel, channel_axis
 from .errors import ConversionError
+from .histogram import Histogram
+from .lockstep import Lockstep
 from .nodes import batchless_nodes, call_names, host_nodes, location
+from .plan import Entry
+
+TOLERANCE = 1e-4
+"""Largest difference, relative to the largest entry, that kernels may make of the same sum in another order."""
 
 
-class Histogram:
-    """The distribution of non-negative values, in one pass and bounded memory.
-
-    Bins are equal on a logarithmic scale, 256 to an octave from 2^-40 to 2^40, with zeros apart: a threshold is known
-    to 0.3 % whether or not an outlier a thousand times larger came along, and the result depends on the values
-    alone, not on the order or the size of the batches they came in.
-
-    >>> h = Histogram(); h.add(torch.linspace(0, 10, 1001)); h.percentile(100.0), round(h.percentile(50.0), 1)
-    (10.0, 5.0)
-    """
-
-    per_octave, octaves = 256, 80
-
-    def __init__(self) -> None:
-        self.counts = torch.zeros(self.per_octave * self.octaves, dtype=torch.int64)
-        self.zeros, self.largest = 0, 0.0
-
-    def add(self, values: Tensor) -> None:
-        """Count more values; negative ones count as zeros."""
-        positive = values[values > 0].double()
-        self.zeros += values.numel() - positive.numel()
-        if positive.numel():
-            self.largest = max(self.largest, positive.max().item())
-            bins = (positive.log2() * self.per_octave).floor().long() + len(self.counts) // 2
-            self.counts += torch.bincount(bins.clamp(0, len(self.counts) - 1), minlength=len(self.counts)).cpu()
-
-    def percentile(self, percent: float) -> float:
-        """The value that ``percent`` % of all values do not exceed, to within a bin; 100 is the largest, exactly."""
-        if percent >= 100.0:
-            return self.largest
-        cumulative = self.counts.cumsum(0) + self.zeros
-        target = percent / 100.0 * int(cumulative[-1])
-        if target <= self.zeros:
-            return 0.0
-        edge = int(torch.searchsorted(cumulative, target)) + 1 - len(self.counts) // 2
-        return min(float(2.0 ** (edge / self.per_octave)), self.largest)
+def agree(output: Tensor, expected: Tensor) -> bool:
+    """Whether two results are the same computation, to rounding."""
+    if output.shape != expected.shape:
+        return False
+    return bool((output - expected).abs().max() <= TOLERANCE * expected.abs().max()) if expected.numel() else True
 
 
 class Observer(fx.Interpreter):
-    """Runs the traced network on values and watches every node.
+    """Runs the traced network on values, refuses what is not finite, and counts what neurons will have to send.
+
+    Args:
+        traced: the network.
+        watched: the activations whose output is to be counted.
 
     Attributes:
-        histograms: what the nodes of ``watched`` have produced so far.
+        box: the lowest and highest input so far, per element.
     """
 
-    def __init__(self, traced: fx.GraphModule, watched: Iterable[fx.Node]) -> None:
+    def __init__(self, traced: fx.GraphModule, watched: Mapping[fx.Node, Entry]) -> None:
         super().__init__(traced)
         self.extra_traceback = False  # our errors name the line already
-        self.histograms = {node: Histogram() for node in watched}
+        self.watched = watched
+        self.box: tuple[Tensor, Tensor] | None = None
+        self._histograms: dict[fx.Node, Histogram] = {}
+        self._shapes: dict[fx.Node, tuple[int | None, int]] = {}
         self._names = call_names(traced.graph)
         self._unchecked = host_nodes(traced.graph) | batchless_nodes(traced.graph)
-        self._batch, self._device, self._counts = 0, torch.device("cpu"), True
+        self._device = torch.device("cpu")
 
-    def observe(self, values: Tensor, *, counts: bool = True) -> Tensor:
-        """Run one batch; return the network's output. Only batches that count change the histograms."""
-        self._batch, self._device, self._counts = values.shape[0], values.device, counts
+    def observe(self, values: Tensor) -> Tensor:
+        """Run one batch; return the network's output."""
+        self._device = values.device
+        self.widen(values)
         output = self.run(values)
         if not isinstance(output, Tensor):
             raise ConversionError(
@@ -76,30 +60,103 @@ class Observer(fx.Interpreter):
             )
         return output
 
+    def widen(self, values: Tensor) -> None:
+        """Let the box reach these inputs."""
+        low, high = values.amin(0), values.amax(0)
+        self.box = (low, high) if self.box is None else (self.box[0].minimum(low), self.box[1].maximum(high))
+
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if n.op != "output" and n not in self._unchecked:
-            self._check(n, result)
-        if self._counts and n in self.histograms:
-            self.histograms[n].add(result)
+            self.check_finite(n, result)
+        if n in self.watched:
+            self._count(n, result)
         return result
 
-    def threshold(self, node: fx.Node, percentile: float) -> Tensor:
-        """A percentile of what a watched node has produced, as a tensor beside the data."""
-        return torch.tensor(self.histograms[node].percentile(percentile), device=self._device)
+    def check_finite(self, node: fx.Node, result: Any) -> None:
+        """Refuse NaN and infinities, and name where they arose."""
+        for part in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(part, Tensor) and part.is_floating_point() and not bool(torch.isfinite(part).all()):
+                raise ConversionError(
+                    f"Calibration produced NaN or infinite values in {self.where(node)}. Check the data "
+                    f"(torch.isfinite) and the weights; no threshold can be chosen from them."
+                )
 
-    def _check(self, node: fx.Node, result: Any) -> None:
+    def where(self, node: fx.Node) -> str:
+        """A node by name and line."""
         assert isinstance(self.module, nn.Module)
-        where = f"'{self._names.get(node, node.name)}' at {location(node, self.module)}"
-        if not isinstance(result, Tensor):
-            raise ConversionError(f"{where} gives {type(result).__name__} instead of a tensor; keep to tensors.")
-        if not bool(torch.isfinite(result).all()):
-            raise ConversionError(
-                f"Calibration produced NaN or infinite values in {where}. Check the data (torch.isfinite) and the "
-                f"weights; no threshold can be chosen from them."
-            )
-        if result.ndim == 0 or result.shape[0] != self._batch:
-            raise ConversionError(
-                f"{where} turns a batch of {self._batch} into shape {tuple(result.shape)}. Time is folded into the "
-                f"batch, so every tensor must keep the batch axis first; rewrite the call so that it does."
-            )
+        return f"'{self._names.get(node, node.name)}' at {location(node, self.module)}"
+
+    def percentile(self, node: fx.Node, percent: float) -> Tensor:
+        """[channels] a percentile of what a watched node has produced; 0 for channels that were never active."""
+        return self._histograms[node].percentile(percent).to(self._device)
+
+    def setting(self, node: fx.Node, numbers: Tensor) -> Tensor:
+        """Numbers per channel in the form a neuron at this node takes."""
+        axis, rank = self._shapes[node]
+        return as_setting(numbers, axis, rank)
+
+    def axis(self, entry: Entry, value: Tensor) -> int | None:
+        """The axis of its channels, where the recipe asks for one threshold per channel."""
+        assert isinstance(self.module, nn.Module)
+        node, by_layer = entry.site.node, entry.site.recipe.granularity == "layer"
+        axis = None if by_layer else channel_axis(node, self.module, value)
+        self._shapes[node] = axis, value.ndim
+        return axis
+
+    def _count(self, node: fx.Node, result: Tensor) -> None:
+        rows = by_channel(result.abs(), self.axis(self.watched[node], result))
+        self._histograms.setdefault(node, Histogram(len(rows))).add(rows)
+
+
+def check_batch_axis(observer: Observer, values: Tensor) -> None:
+    """Prove that every tensor keeps its samples apart and in order, which is what folding time into the batch needs.
+
+    One sample more must leave the beginning of every result as it was. A result may have another leading axis than
+    the batch (windows of an image, say), as long as all that belongs to one sample stays together.
+
+    Raises:
+        ConversionError: names the first call that mixes samples, or moves the batch axis.
+    """
+    assert isinstance(observer.module, fx.GraphModule)
+    few = values[:2]
+    steps = Lockstep(observer.module, [few.clone(), torch.cat([few, values[-1:].flip(-1)])])
+    unchecked = host_nodes(observer.module.graph) | batchless_nodes(observer.module.graph)
+    for node, run in steps:
+        results = run(0), _quietly(run, observer, node)
+        if node.op != "output" and node not in unchecked:
+            for less, more in zip(*(_parts(result) for result in results), strict=True):
+                _check_prefix(observer, node, less, more, samples=len(few))
+
+
+def _quietly(run: Any, observer: Observer, node: fx.Node) -> Any:
+    try:
+        return run(1)
+    except Exception as error:  # whatever another batch size makes of a network that counts on one
+        raise ConversionError(
+            f"{observer.where(node)}: cannot run with another batch size: {error}. Time is folded into the batch; "
+            f"write sizes as x.size(0) or -1."
+        ) from error
+
+
+def _parts(result: Any) -> tuple[Any, ...]:
+    return tuple(result) if isinstance(result, tuple | list) else (result,)
+
+
+def _check_prefix(observer: Observer, node: fx.Node, less: Any, more: Any, *, samples: int) -> None:
+    if less is None:
+        return
+    if not isinstance(less, Tensor):
+        raise ConversionError(
+            f"{observer.where(node)} gives {type(less).__name__} instead of a tensor; keep to tensors."
+        )
+    if less.ndim == 0 or less.shape[0] % samples or more.shape[0] * samples != less.shape[0] * (samples + 1):
+        raise ConversionError(
+            f"{observer.where(node)} turns a batch of {samples} into shape {tuple(less.shape)}. Time is folded into "
+            f"the batch, so every tensor must keep the batch axis first; rewrite the call so that it does."
+        )
+    if not agree(more[: len(less)], less):
+        raise ConversionError(
+            f"{observer.where(node)} mixes the samples of a batch: its result for a sample changes when the batch "
+            f"grows by one. Time is folded into the batch, so every tensor must keep its samples apart, batch first."
+        )

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, fx, nn
 
-from ..core.neuron import Neuron
-from .errors import ConversionError
-from .recipe import NEURONS_BY_NAME, Recipe
+from .recipe import Recipe
 
-Fidelity = Literal["exact", "spiking", "differential"]
+Fidelity = Literal["exact", "approximate", "analog"]
 """What the report says of a converted operation.
 
-exact         the operation itself, step by step: it is linear, so the mean over time passes through it
-spiking       an activation that is now a neuron: as exact as its levels and time-steps allow
-differential  applied to cumulative values: exact on them at every prefix, but analog, not spiking
+exact        computes what the network computes, whatever its input: linear operations, and anything at T = 1
+approximate  a neuron, as exact as its levels and time-steps allow, or an operation the recipe lets run step by step
+analog       applied to running means: exact on them at every prefix, but with real numbers, not with spikes
 """
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What a neuron has to stand for.
+
+    Attributes:
+        ceiling: the activation never exceeds it (6 for a ReLU6).
+        negative: the activation falls below zero somewhere, so its neuron may send negative spikes.
+        analog: the function itself is computed with real numbers on running means, and the neuron encodes its result.
+            False where a neuron computes the function by itself: clipping between zero or -threshold and threshold.
+        threshold: the threshold it was trained with; None asks calibration for one.
+        levels: the number of levels it was trained with, if it was.
+    """
+
+    ceiling: float = math.inf
+    negative: bool = False
+    analog: bool = False
+    threshold: Tensor | None = None
+    levels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -32,8 +51,10 @@ class Site:
         node: the call in the traced graph.
         module: the module that is called, if it is one.
         recipe: how the network is converted.
-        observed: the threshold that calibration chose, unless the recipe forbids it.
-        threshold: the threshold the site's rule settled on; None where no neuron goes.
+        data: the arguments that depend on the network's input, one entry for each time they occur.
+        timed: whether one of them varies over time, that is, comes after a neuron.
+        activation: what a neuron here has to stand for; None where no neuron goes.
+        threshold: what was settled on; None where no neuron goes.
     """
 
     name: str
@@ -42,13 +63,28 @@ class Site:
     node: fx.Node
     module: nn.Module | None
     recipe: Recipe
-    observed: Tensor | None = None
+    data: tuple[fx.Node, ...] = ()
+    timed: bool = False
+    activation: Activation | None = None
     threshold: Tensor | None = None
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
         """What the call passes for a parameter of the operation, by position or by name."""
         args, kwargs = self.node.args, self.node.kwargs
         return args[position] if len(args) > position else kwargs.get(name, default)
+
+    def __str__(self) -> str:
+        return f"'{self.name}' ({self.operation}) at {self.location}"
+
+
+def always(site: Site) -> bool:
+    """For rules that need not look at the call."""
+    return True
+
+
+def never(site: Site) -> bool:
+    """For rules that need not look at the call."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -57,12 +93,14 @@ class Rule:
 
     Args:
         name: what the report calls it.
-        matches: module classes, functions, and names of tensor methods.
+        matches: module classes, functions, names of tensor methods, and full names of functions of other libraries.
         example: a module that uses the operation, and an input for it; documentation and the rule's own test.
-        fidelity: see :data:`Fidelity`.
-        threshold: where an activation gets its threshold: a function of the site. Makes the site a neuron.
-        replace: builds what stands in for the operation; None keeps it as it is. What it builds takes trains if it
-            has a time axis, and values otherwise.
+        activation: what a neuron has to stand for; makes the call a neuron. A function of the site, or None.
+        linear: whether the mean over time passes through the call, so that it may run step by step. Calls that are
+            neither this nor an activation are applied to running means.
+        replace: builds what stands in for a call that is no activation; None keeps it as it is.
+        approximate: whether what ``replace`` builds differs from the call.
+        is_monotone: of an activation, that it never falls, so that a maximum may be taken before it.
         refuse: says why a particular call cannot be converted, or None if it can.
         note: what the report should add about a site.
     """
@@ -70,9 +108,11 @@ class Rule:
     name: str
     matches: tuple[type[nn.Module] | Callable[..., Any] | str, ...]
     example: Callable[[], tuple[nn.Module, Tensor]]
-    fidelity: Fidelity = "exact"
-    threshold: Callable[[Site], Tensor] | None = None
-    replace: Callable[[Site], nn.Module] | None = None
+    activation: Callable[[Site], Activation] | None = None
+    linear: Callable[[Site], bool] = always
+    replace: Callable[[Site], nn.Module | None] | None = None
+    approximate: Callable[[Site], bool] = never
+    is_monotone: bool = False
     refuse: Callable[[Site], str | None] | None = None
     note: Callable[[Site], str] | None = None
 
@@ -82,39 +122,11 @@ class Rule:
             classes = [match for match in self.matches if isinstance(match, type) and issubclass(match, nn.Module)]
             # A subclass with a forward of its own may compute something else.
             return any(isinstance(target, c) and type(target).forward is c.forward for c in classes)
-        return any(match is target or (isinstance(match, str) and match == target) for match in self.matches)
+        name = target if isinstance(target, str) else _full_name(target)
+        return any(match is target or (isinstance(match, str) and match == name) for match in self.matches)
 
 
-def observed_threshold(site: Site) -> Tensor:
-    """The threshold calibration chose, for activations that bring none of their own.
-
-    Raises:
-        ConversionError: the recipe forbids choosing, or the site was never active.
-    """
-    if site.observed is None:
-        raise ConversionError(
-            f"'{site.name}' ({site.operation}) at {site.location} brings no threshold of its own, and thresholds = "
-            f"'from_model' forbids choosing one. Train with QCFS there, or pass thresholds='percentile:99.9'."
-        )
-    if site.observed.item() == 0.0:
-        raise ConversionError(
-            f"'{site.name}' ({site.operation}) at {site.location} was (almost) never active in calibration, so "
-            f"thresholds = {site.recipe.thresholds!r} gives 0. Pass more data, or thresholds='max'; an activation that "
-            f"is never positive can be removed."
-        )
-    return site.observed
-
-
-def build_neuron(site: Site) -> Neuron[Any]:
-    """The neuron the recipe asks for at this site."""
-    if site.threshold is None:
-        raise ConversionError(f"'{site.name}' ({site.operation}) has no threshold; its rule must supply one.")
-    if isinstance(site.recipe.neuron, str):
-        return NEURONS_BY_NAME[site.recipe.neuron](site.threshold, site.recipe.members)
-    neuron = site.recipe.neuron(site)
-    if not isinstance(neuron, Neuron):
-        raise TypeError(
-            f"The neuron function {site.recipe.neuron_name} must return a Neuron; for site '{site.name}' it returned "
-            f"{type(neuron).__name__}."
-        )
-    return neuron
+def _full_name(function: object) -> str:
+    """Where a function comes from, so that a rule can name what it must not import."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    return f"{module}.{name}" if module and name else ""

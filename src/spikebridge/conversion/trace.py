@@ -12,7 +12,9 @@ from torch import fx, nn
 
 from .errors import ConversionError
 from .nodes import FOREIGN, called
+from .recipe import Recipe
 from .rule import Rule
+from .rules.pooling import MAX_POOL
 
 _OUT_OF_PLACE: dict[object, Callable[..., object]] = {
     torch.relu_: torch.relu,
@@ -31,6 +33,37 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return any(rule.covers(m) for rule in self.rules) or super().is_leaf_module(m, module_qualified_name)
+
+
+def prepare(model: nn.Module, rules: Sequence[Rule], recipe: Recipe) -> fx.GraphModule:
+    """The graph of ``model``'s calls, ready to be planned; ``model`` is used up: it has to be a copy."""
+    whole = nn.Sequential(model) if any(rule.covers(model) for rule in rules) else model
+    traced = trace(whole, rules)
+    if recipe.max_pool == "pre":
+        _pool_before_activations(traced, rules)
+    return traced
+
+
+def _pool_before_activations(traced: fx.GraphModule, rules: Sequence[Rule]) -> None:
+    """max(f(z)) = f(max(z)) for an f that never falls: swap an activation and the pool that alone reads it."""
+    for pool in list(traced.graph.nodes):
+        target = called(pool, traced) if pool.op.startswith("call") else None
+        if target is None or not MAX_POOL.covers(target) or not isinstance(pool.args[0], fx.Node):
+            continue
+        activation = pool.args[0]
+        rule = next(
+            (r for r in rules if activation.op.startswith("call") and r.covers(called(activation, traced))), None
+        )
+        if rule is None or not rule.is_monotone or set(activation.users) != {pool}:
+            continue
+        current = activation.all_input_nodes[0]
+        pool.replace_all_uses_with(activation)
+        pool.replace_input_with(activation, current)
+        activation.replace_input_with(current, pool)
+        pool.append(activation)
+        pool.meta["moved"] = True
+    traced.graph.lint()
+    traced.recompile()
 
 
 def trace(model: nn.Module, rules: Sequence[Rule]) -> fx.GraphModule:

@@ -12,10 +12,7 @@ from torch import Tensor, nn
 
 from ..core.neuron import Neuron
 from .errors import ConversionError
-from .observe import Observer
-
-TOLERANCE = 1e-4
-"""Largest difference, relative to the largest output, that kernels may make of the same sum in another order."""
+from .observe import Observer, agree, check_batch_axis
 
 
 def check_model(model: nn.Module) -> None:
@@ -31,6 +28,12 @@ def check_model(model: nn.Module) -> None:
         raise ConversionError("The network is compiled; convert the original (model._orig_mod), compile the result.")
     if isinstance(model, torch.jit.ScriptModule):
         raise ConversionError("The network is scripted; convert the module it was scripted from.")
+    patched = [f"'{name or type(model).__name__}'" for name, m in model.named_modules() if "forward" in vars(m)]
+    if patched:
+        raise ConversionError(
+            f"The forward of {', '.join(patched)} was put into the object, where a copy would still call the "
+            f"original's. Define it in the class."
+        )
     spiking = [f"'{name}' ({type(module).__name__})" for name, module in model.named_modules() if _is_neuron(module)]
     if spiking:
         raise ConversionError(f"The network has spiking neurons already: {', '.join(spiking)}. Convert an ANN.")
@@ -57,23 +60,25 @@ def _is_neuron(module: nn.Module) -> bool:
     return isinstance(module, Neuron)
 
 
-def observe_all(observer: Observer, model: nn.Module, batches: Tensor | Iterable[Any]) -> torch.Size:
+def observe_all(observer: Observer, model: nn.Module, batches: Tensor | Iterable[Any], *, hold: bool) -> list[Tensor]:
     """Show all calibration data to the observer; on the first batch, prove that the trace may stand for the network.
 
     Returns:
-        The shape of one sample.
+        The batches, if they are to be held; otherwise the first alone.
     """
-    unit = torch.Size()
+    held: list[Tensor] = []
     for index, values in enumerate(_calibration_batches(batches, model)):
         if index == 0:
             expected = _run_network(model, values)
-            output = observer.observe(values.clone())
-            _check_trace(output, expected, type(model).__name__)
-            _check_samples_are_independent(observer, values, output)
-            unit = values.shape[1:]
+            _check_trace(observer.observe(values.clone()), expected, type(model).__name__)
+            check_batch_axis(observer, values)
+        elif hold:
+            observer.widen(values)  # calibration runs it
         else:
             observer.observe(values.clone())
-    return unit
+        if hold or index == 0:
+            held.append(values.clone())
+    return held
 
 
 def _run_network(model: nn.Module, values: Tensor) -> Tensor:
@@ -89,29 +94,13 @@ def _run_network(model: nn.Module, values: Tensor) -> Tensor:
 
 
 def _check_trace(output: Tensor, expected: Tensor, name: str) -> None:
-    if isinstance(expected, Tensor) and _agree(output, expected):
+    if isinstance(expected, Tensor) and agree(output, expected):
         return
     raise ConversionError(
         f"The trace of {name} does not compute what the network does: its forward depends on something tracing "
         f"cannot see (an in-place change of a shared tensor, a flag, a Python value). Rewrite such code without side "
         f"effects."
     )
-
-
-def _check_samples_are_independent(observer: Observer, values: Tensor, output: Tensor) -> None:
-    """One sample more must change nothing for the others; time in the batch axis is many samples more."""
-    more = observer.observe(torch.cat([values, values[:1]]), counts=False)
-    if not _agree(more[: len(output)], output):
-        raise ConversionError(
-            "The network mixes the samples of a batch: its output for a sample changes when the batch grows by one. "
-            "Time is folded into the batch, so such a network cannot be converted; make each sample independent."
-        )
-
-
-def _agree(output: Tensor, expected: Tensor) -> bool:
-    if output.shape != expected.shape:
-        return False
-    return bool((output - expected).abs().max() <= TOLERANCE * expected.abs().max()) if expected.numel() else True
 
 
 def _calibration_batches(batches: Tensor | Iterable[Any], model: nn.Module) -> Iterator[Tensor]:

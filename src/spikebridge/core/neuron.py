@@ -89,12 +89,6 @@ def check_callable(setting: object, *, owner: str, name: str, example: str) -> N
         raise TypeError(f"{owner} expects {name} to be one, such as {name}={example}; got {got}.")
 
 
-def require_whole(value: object, *, owner: str, name: str) -> None:
-    """Refuse a number of levels or members that is not a whole number of at least one."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{owner} expects {name} >= 1, a whole number; got {value!r}.")
-
-
 def at_rest(current: Current, level: Tensor | float = 0.0) -> Tensor:
     """A state tensor shaped like ``current``, filled with ``level`` and at least float32."""
     rest = torch.zeros_like(current, dtype=at_least_float32(current.dtype))

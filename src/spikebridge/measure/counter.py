@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..blocks.differential import Differential
+from ..blocks.differential import Differential, Increments, PrefixMeans
 from ..core.encoder import Encoder
 from ..core.neuron import Neuron
 from ..core.shapes import Current, Spikes, SpikeTrain, Value
@@ -72,6 +72,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.padded: Mark | None = None
         self.clock, self.batch, self.takes_trains = Clock(values.shape[0], is_input=True), values.shape[0], False
         self.lengths: set[int] = set()
+        self.repeats: set[Clock] = set()  # copies of a value that turned out to be the steps of a train
         self.loop = Clock(0, is_loop=True)  # of neurons stepped by hand, as often as each has been
         self.ticks: dict[Neuron[Any], int] = {}
         for constant in (*network.parameters(), *network.buffers()):
@@ -170,10 +171,18 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             # The leading axis of a train is the leading axis of the values: they have been a train all along.
             self.takes_trains, self.batch = True, train.shape[1]
         else:
+            if mark.steps is not None and is_led(mark.steps):
+                self._found_repeat(mark.clock)
             self._mark_train(train, mark)
         if isinstance(module, OverTime) and train.stride(0) == 0:
             # One value at every step: what follows runs once, of no step in particular.
             self.marks.put(train, replace(self.marks.of(train), steps=None, clock=None))
+
+    def _found_repeat(self, clock: Clock | None) -> None:
+        """What repeats a value has been taken for a train: its copies are steps, and so are those of what led here."""
+        if clock is not None and clock.is_repeat:
+            self.repeats.add(clock)
+            self.lengths.add(clock.length)
 
     def _padded_around(self, module: nn.Module, values: Tensor) -> Mark:
         """The mark of values that a convolution pads with themselves, which PyTorch does write by write."""
@@ -195,7 +204,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         with self._quietly():
             if isinstance(module, Neuron):
                 mark = replace(mark, spikes=spike_counts(module, result))
-            elif isinstance(module, Differential):
+            elif isinstance(module, Differential | PrefixMeans | Increments):
                 spikes = self.marks.of(args[0]).spikes
                 mark = replace(mark, spikes=None if spikes is None else module.forward(spikes))
             self._mark_train(result, mark)
@@ -213,8 +222,10 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tick = self.ticks.get(neuron, 0)
         self.ticks[neuron] = tick + 1
         with self._quietly():
-            if mark.clock == self.clock and mark.steps is not None and bool((mark.steps == mark.steps.min()).all()):
-                self.takes_trains, self.batch = True, current.shape[0]
+            if mark.steps is not None and bool((mark.steps == mark.steps.min()).all()):
+                self._found_repeat(mark.clock)
+                if mark.clock == self.clock:
+                    self.takes_trains, self.batch = True, current.shape[0]
             sent = spike_counts(neuron, spikes[None])[0]
             known = replace(self.marks.of(spikes), spikes=sent)
             if known.clock is None or (known.clock.is_input and not self.takes_trains) or known.clock == self.loop:
@@ -253,9 +264,10 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _per_sample(self, layer: _Layer) -> LayerOperations:
         product = layer.product
-        is_timed = product.clock is not None and (self.takes_trains or not product.clock.is_input)
         counts = torch.stack([product.operations, product.effective, product.dense])
-        operations, effective, dense = (counts if is_timed else counts.sum(1, keepdim=True)) / self.batch
+        if not self._has_steps(product.clock):
+            counts = counts.sum(1, keepdim=True)
+        operations, effective, dense = counts / self.batch
         return LayerOperations(
             layer=layer.name,
             kind=product.kind,
@@ -264,3 +276,9 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             weights=layer.weights,
             effective=tuple(effective.tolist()),
         )
+
+    def _has_steps(self, clock: Clock | None) -> bool:
+        """Whether a clock counts steps, and not samples, or copies that are no train."""
+        if clock is None or (clock.is_input and not self.takes_trains):
+            return False
+        return not clock.is_repeat or clock in self.repeats

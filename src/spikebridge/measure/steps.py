@@ -18,6 +18,9 @@ def steps_after(call: Call, returned: list[Tensor], *, is_rearranged: bool) -> t
     if clock is None:
         return None, []
     if is_rearranged:
+        copies = _copies(call, returned[0]) if clock.is_input else None
+        if copies is not None:
+            return Clock(int(copies.max()) + 1, is_repeat=True), [copies]
         moved = call.on(lambda tensor: call.mark(tensor).steps if call.mark(tensor).clock == clock else None)
         if moved is not None:
             return clock, [_lean(steps) for steps in moved]
@@ -26,12 +29,30 @@ def steps_after(call: Call, returned: list[Tensor], *, is_rearranged: bool) -> t
     return clock, [_latest(known, tensor, call) for tensor in returned]
 
 
+def _copies(call: Call, tensor: Tensor) -> Tensor | None:
+    """Which copy of a value each entry is, where a call has repeated values along the leading axis."""
+    first = call.args[0]
+    if isinstance(first, list | tuple):
+        is_one = all(part is first[0] for part in first) and call.name in ("stack", "cat")
+        count = len(first) if is_one and call.argument("dim", 0) == 0 else 1
+    elif call.name == "repeat":
+        count = call.args[1][0]
+    elif call.name == "expand" and (tensor.ndim > first.ndim or first.shape[0] == 1):
+        count = tensor.shape[0]
+    else:
+        count = 1
+    if count < 2:
+        return None
+    index = torch.arange(tensor.shape[0], dtype=torch.float32, device=tensor.device) // (tensor.shape[0] // count)
+    return index.reshape(-1, *[1] * (tensor.ndim - 1)).expand(tensor.shape)
+
+
 def _latest(known: list[Tensor], tensor: Tensor, call: Call) -> Tensor | None:
     """What depends on several steps is of the last of them: a membrane, on all that came before."""
     spread = [steps for steps in (_spread(steps, tensor, call) for steps in known) if steps is not None]
     if not spread:
         return None
-    one_for_all = [axis for axis in range(tensor.ndim) if all(steps.stride(axis) == 0 for steps in spread)]
+    one_for_all = [axis for axis in range(tensor.ndim) if all(s.stride(axis) == 0 and s.shape[axis] for s in spread)]
     last = spread[0]
     for steps in spread[1:]:
         if steps is not last:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from ..core.counts import require_whole
 from ..core.gradient import level_of, quantise
-from ..core.neuron import Neuron, at_rest, brief, positive_setting, require_whole
+from ..core.neuron import Neuron, at_rest, brief, positive_setting
 from ..core.positive import positive
 from ..core.shapes import Current, Spikes, along_channels
 
@@ -19,7 +20,7 @@ class GroupState(NamedTuple):
     """What a Group Neuron carries from step to step."""
 
     membrane: Tensor  # [batch, *unit], in levels of threshold / members
-    emitted: Tensor  # [batch, *unit], spikes emitted so far less spikes retracted; whole numbers >= 0
+    emitted: Tensor  # [batch, *unit], spikes emitted so far less spikes retracted; whole numbers
 
 
 class GroupNeuron(Neuron[GroupState]):
@@ -30,7 +31,8 @@ class GroupNeuron(Neuron[GroupState]):
         v <- v + current / u;   k = clamp(floor(v), low, members);   v <- v - k;   emit k * u
 
     where low = 0, or -min(members, spikes so far) when ``signed``: a signed neuron takes back spikes it should not
-    have sent, but never more than it has sent. ``k`` counts the members that fire in this step; they are nested, so
+    have sent, but never more than it has sent. With ``negative`` low = -members, for activations that fall below
+    zero. ``k`` counts the members that fire in this step; they are nested, so
     the count is a thermometer code of the members' spikes. At T = 1 the neuron is a quantised activation, QCFS with
     L = members levels, and nothing else: what it buys is latency, not fewer spikes.
 
@@ -38,12 +40,13 @@ class GroupNeuron(Neuron[GroupState]):
         threshold: where all members have fired (> 0), in units of the current; a float, or one number per channel.
         members: m, number of levels (>= 1). One member is an IF with soft reset and rest 1/2.
         signed: allow spikes to be retracted, which undoes the error that the order of its inputs causes.
+        negative: allow totals below zero as well; implies ``signed``.
 
     Shapes:  currents [time, batch, *unit] -> train [time, batch, *unit], multiples of threshold / members.
     Raises:  ValueError: members < 1; a threshold that is not positive and finite.
     Source:  Lv et al., arXiv 2402.19061. The gradient is that of QCFS (Bu et al., ICLR 2022).
     Deviates:  one membrane and one count instead of m equal copies of a membrane; the membrane is kept in levels, so
-        that subtracting a count is exact; ``signed`` and per-channel thresholds are additions.
+        that subtracting a count is exact; ``signed``, ``negative`` and per-channel thresholds are additions.
 
     >>> GroupNeuron(threshold=1.0, members=4)(torch.tensor([[0.3], [0.3], [9.0]])).flatten().tolist()
     [0.25, 0.25, 1.0]
@@ -51,11 +54,13 @@ class GroupNeuron(Neuron[GroupState]):
 
     threshold: Tensor
 
-    def __init__(self, *, threshold: float | Tensor = 1.0, members: int = 16, signed: bool = False) -> None:
+    def __init__(
+        self, *, threshold: float | Tensor = 1.0, members: int = 16, signed: bool = False, negative: bool = False
+    ) -> None:
         super().__init__()
         require_whole(members, owner="GroupNeuron", name="members")
         self.register_buffer("threshold", positive_setting(threshold, owner="GroupNeuron", name="threshold"))
-        self.members, self.signed = members, signed
+        self.members, self.signed, self.negative = members, signed or negative, negative
 
     @property
     def spike_value(self) -> Tensor:
@@ -68,12 +73,17 @@ class GroupNeuron(Neuron[GroupState]):
     def step(self, current: Current, state: GroupState) -> tuple[Spikes, GroupState]:
         level = along_channels(self.spike_value, current)
         membrane = state.membrane + current / level
-        low = -state.emitted.detach().clamp(max=self.members) if self.signed else 0.0
-        fired = quantise(membrane, low=low, high=self.members)
+        fired = quantise(membrane, low=self._lowest(state.emitted), high=self.members)
         return fired * level, GroupState(membrane - fired, state.emitted + fired)
 
+    def _lowest(self, emitted: Tensor) -> Tensor | float:
+        if self.negative:
+            return float(-self.members)
+        return -emitted.detach().clamp(max=self.members) if self.signed else 0.0
+
     def extra_repr(self) -> str:
-        return f"threshold={brief(self.threshold)}, members={self.members}, signed={self.signed}"
+        kind = "negative=True" if self.negative else f"signed={self.signed}"
+        return f"threshold={brief(self.threshold)}, members={self.members}, {kind}"
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # A QCFS of the same name holds the same threshold, unconstrained: its checkpoint loads here too.

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-import operator
-
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ..nodes import host_nodes
 from ..rule import Rule, Site
 
 
-class _Shortcut(nn.Module):
-    """x + f(x), the sum every residual network is made of."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.f = nn.Linear(6, 6)
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        transformed: torch.Tensor = self.f(values)
-        return values + transformed
+def _image() -> Tensor:
+    return torch.linspace(-1, 1, 100).reshape(2, 2, 5, 5)
 
 
 LINEAR = Rule(
     name="linear",
-    matches=(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
-    example=lambda: (nn.Conv2d(2, 3, 3, padding=1), torch.linspace(-1, 1, 100).reshape(2, 2, 5, 5)),
+    matches=(
+        *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
+        *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+    ),
+    example=lambda: (nn.ConvTranspose2d(2, 3, 3, stride=2), _image()),
+)
+
+
+def _weights_vary(site: Site) -> str | None:
+    return "has weights that depend on the input" if len(site.data) > 1 else None
+
+
+class _Functional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(-1, 1, 54).reshape(3, 2, 3, 3))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return F.conv2d(values, self.weight, padding=1)
+
+
+FUNCTIONAL_LINEAR = Rule(
+    name="linear, as a function",
+    matches=(
+        *(F.linear, F.conv1d, F.conv2d, F.conv3d, torch.conv1d, torch.conv2d, torch.conv3d),
+        *(F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d),
+    ),
+    refuse=_weights_vary,
+    example=lambda: (_Functional(), _image()),
 )
 
 
@@ -38,21 +55,30 @@ def _uses_batch_statistics(site: Site) -> str | None:
 
 BATCH_NORM = Rule(
     name="batch norm",
-    matches=(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+    matches=(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
     refuse=_uses_batch_statistics,
     example=lambda: (nn.BatchNorm1d(6).eval(), torch.linspace(-1, 1, 24).reshape(4, 6)),
 )
 
 
-def _adds_a_size(site: Site) -> str | None:
-    if host_nodes(site.node.graph) & set(site.node.all_input_nodes):
-        return "adds a size to a tensor; the size of the batch is another one once time is folded into it"
-    return None
+def _trains(site: Site) -> str | None:
+    statistics = (site.argument(1, "running_mean"), site.argument(5, "training", False))
+    return _uses_batch_statistics(site) if statistics[0] is None or statistics[1] else None
 
 
-ADD = Rule(
-    name="add",
-    refuse=_adds_a_size,
-    matches=(operator.add, operator.iadd, torch.add, "add", "add_"),
-    example=lambda: (_Shortcut(), torch.linspace(-1, 1, 24).reshape(4, 6)),
+class _FunctionalNorm(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.linspace(-1, 1, 6))
+        self.register_buffer("variance", torch.linspace(0.5, 1, 6))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return F.batch_norm(values, self.mean, self.variance)  # type: ignore[arg-type]
+
+
+FUNCTIONAL_BATCH_NORM = Rule(
+    name="batch norm, as a function",
+    matches=(F.batch_norm,),
+    refuse=_trains,
+    example=lambda: (_FunctionalNorm(), torch.linspace(-1, 1, 24).reshape(4, 6)),
 )

@@ -1,0 +1,118 @@
+"""What a conversion did to every layer, measured: its error against the network, its spikes, its operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, fx
+
+from ..core.neuron import Neuron
+from ..core.time import Folded, unfold
+from ..measure.layer import LayerOperations
+from ..measure.operations import count_operations
+from ..measure.spikes import spike_counts
+from .calibrate import Settled
+from .network import ConvertedNetwork
+from .plan import Entry
+from .report import SiteReport
+from .weave import Woven
+
+SAMPLES = 8
+"""How many calibration samples a report is measured on."""
+
+
+def audit(
+    traced: fx.GraphModule, woven: Woven, network: ConvertedNetwork, settled: Settled, sample: Tensor
+) -> tuple[SiteReport, ...]:
+    """One row for every call, in order."""
+    values = sample[:SAMPLES]
+    errors, spikes = _compare(traced, woven, settled, values, network.time_steps)
+    operations = {layer.layer: layer for layer in count_operations(network, values, time_steps=network.time_steps)}
+    rows = []
+    for node, entry in settled.plan.items():
+        layer = operations.get(str(woven.places[node][0].target)) if entry.way != "neuron" else None
+        rows.append(_row(entry, settled.silent.get(node, 0), errors.get(node), spikes.get(node), layer))
+    return tuple(rows)
+
+
+def _row(
+    entry: Entry, silent: int, error: float | None, spikes: float | None, layer: LayerOperations | None
+) -> SiteReport:
+    site, threshold, steps = entry.site, entry.site.threshold, entry.site.recipe.time_steps
+    note = entry.rule.note(site) if entry.rule.note else ""
+    if silent:
+        note = f"{note}; {silent} channel{'s'[: silent != 1]} never active, given the highest threshold".removeprefix(
+            "; "
+        )
+    return SiteReport(
+        name=site.name,
+        operation=site.operation,
+        fidelity=entry.fidelity,
+        becomes=_becomes(entry),
+        threshold=None if threshold is None else (threshold.min().item(), threshold.max().item()),
+        error=error,
+        spikes=spikes,
+        accumulates=_operations(layer, "AC", steps),
+        multiplies=_operations(layer, "MAC", steps),
+        note=note,
+        location=site.location,
+    )
+
+
+def _becomes(entry: Entry) -> str:
+    if entry.way == "neuron":
+        activation, recipe = entry.activation, entry.site.recipe
+        names = {"if": "IF", "group": "GroupNeuron", "signed-group": "GroupNeuron"}
+        kind = names.get(recipe.neuron_name, recipe.neuron_name)
+        kind = "GroupNeuron" if activation.negative and isinstance(recipe.neuron, str) else kind
+        return f"{entry.site.operation} + {kind}" if activation.analog else kind
+    return "itself" if entry.rule.replace is None or not entry.rule.approximate(entry.site) else "AvgPool"
+
+
+def _operations(layer: LayerOperations | None, kind: str, steps: int) -> float | None:
+    return layer.until(steps) if layer is not None and layer.kind == kind else None
+
+
+def _compare(
+    traced: fx.GraphModule, woven: Woven, settled: Settled, values: Tensor, time_steps: int
+) -> tuple[dict[fx.Node, float], dict[fx.Node, float]]:
+    """For every call the relative error of its mean over time; for every neuron its spikes per sample."""
+    expected = _Kept(traced, set(settled.plan))
+    expected.run(values.clone())
+    found = _Kept(woven.body, {place for place, _ in woven.places.values()})
+    found.run(values.clone(), time_steps)
+    errors, spikes = {}, {}
+    for node, entry in settled.plan.items():
+        place, world = woven.places[node]
+        mean, reference = _mean(found.values[place], world, time_steps), expected.values[node]
+        if isinstance(mean, Tensor) and isinstance(reference, Tensor) and mean.shape == reference.shape:
+            size = reference.double().square().mean().sqrt().item()
+            errors[node] = (mean - reference).double().square().mean().sqrt().item() / max(size, 1e-30)
+        module = dict(woven.body.named_modules()).get(str(place.target))
+        if entry.way == "neuron" and isinstance(module, Folded) and isinstance(module.module, Neuron):
+            counts = spike_counts(module.module, unfold(found.values[place], time_steps=time_steps))
+            spikes[node] = counts.abs().sum().item() / len(values)
+    return errors, spikes
+
+
+def _mean(result: Any, world: str, time_steps: int) -> Any:
+    """What a node has meant over all steps, in the world it is in."""
+    if world == "still" or not isinstance(result, Tensor):
+        return result
+    train = unfold(result, time_steps=time_steps)
+    return train.mean(0) if world == "steps" else train[-1]
+
+
+class _Kept(fx.Interpreter):
+    """Runs a graph and keeps what some of its nodes give."""
+
+    def __init__(self, graph: fx.GraphModule, wanted: set[fx.Node]) -> None:
+        super().__init__(graph)
+        self.extra_traceback = False
+        self.wanted, self.values = wanted, dict[fx.Node, Any]()
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n in self.wanted:
+            self.values[n] = result
+        return result

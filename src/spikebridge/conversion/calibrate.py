@@ -1,0 +1,167 @@
+"""A threshold for every neuron, by the policy of the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from ..core.shapes import along_channels
+from .channels import as_setting, by_channel
+from .errors import ConversionError
+from .fit import Fit, Seen, least_squares, lloyd, sent, with_thresholds
+from .lockstep import Lockstep
+from .observe import Observer
+from .plan import Entry, Plan, neurons_of, with_threshold
+from .recipe import Recipe
+
+
+@dataclass
+class Settled:
+    """What calibration found.
+
+    Attributes:
+        plan: the plan, with a threshold at every neuron.
+        bias: what is to be added to a neuron's current, where calibration asks for it.
+        silent: how many channels of a site were never active; they have the highest threshold of the others.
+    """
+
+    plan: Plan
+    bias: dict[fx.Node, Tensor] = field(default_factory=dict)
+    silent: dict[fx.Node, int] = field(default_factory=dict)
+
+
+def settle(plan: Plan, observer: Observer, batches: Sequence[Tensor]) -> Settled:
+    """A threshold for every neuron.
+
+    Raises:
+        ConversionError: sites for which none can be had, all of them listed.
+    """
+    recipe = next(iter(plan.values())).site.recipe
+    found = Settled(dict(plan))
+    problems = []
+    for node, entry in neurons_of(plan).items():
+        try:
+            _settle_without_running(found, node, entry, observer)
+        except ConversionError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConversionError("\n".join(problems))
+    if needs_batches(plan):
+        _Sequential(found, observer, recipe, batches).run()
+    return found
+
+
+def needs_batches(plan: Plan) -> bool:
+    """Whether calibration has to see converted activations, and therefore all its data at once."""
+    recipe = next(iter(plan.values())).site.recipe
+    undecided = any(entry.activation.threshold is None for entry in neurons_of(plan).values())
+    fits = recipe.thresholds in ("mse", "lloyd") and undecided
+    return fits or recipe.calibrate == "bias"
+
+
+def _settle_without_running(found: Settled, node: fx.Node, entry: Entry, observer: Observer) -> None:
+    site, recipe, activation = entry.site, entry.site.recipe, entry.activation
+    if activation.threshold is not None:
+        found.plan[node] = with_threshold(entry, activation.threshold)
+        return
+    if recipe.thresholds == "from_model":
+        raise ConversionError(
+            f"{site} brings no threshold of its own, and thresholds = 'from_model' forbids choosing one. Train with "
+            f"QCFS there, or pass thresholds='mse'."
+        )
+    if recipe.percentile is not None:
+        numbers = observer.percentile(node, recipe.percentile).clamp(max=activation.ceiling)
+        numbers = _without_silence(found, node, entry, numbers)
+        found.plan[node] = with_threshold(entry, observer.setting(node, numbers))
+
+
+def _without_silence(found: Settled, node: fx.Node, entry: Entry, numbers: Tensor) -> Tensor:
+    """Channels that were never active get the highest threshold of the others; a site that never was is refused."""
+    silent = numbers <= 0
+    if bool(silent.all()):
+        raise ConversionError(
+            f"{entry.site} was (almost) never active in calibration, so thresholds = {entry.site.recipe.thresholds!r} "
+            f"gives 0. Pass more data, or thresholds='max'; an activation that is never positive can be removed."
+        )
+    if bool(silent.any()):
+        found.silent[node] = int(silent.sum())
+    return torch.where(silent, numbers.amax(), numbers).float()
+
+
+class _Sequential:
+    """Site after site in the order of the network, each given what the converted part before it sends.
+
+    The network and its conversion run side by side, call by call, on all batches; a neuron is modelled by what it
+    sends on average for a constant current, T * members levels. Memory: what is alive of both between two calls.
+    """
+
+    def __init__(self, found: Settled, observer: Observer, recipe: Recipe, batches: Sequence[Tensor]) -> None:
+        assert isinstance(observer.module, fx.GraphModule)
+        self.found, self.observer, self.recipe, self.count = found, observer, recipe, len(batches)
+        self.steps = Lockstep(observer.module, [*batches, *(batch.clone() for batch in batches)])
+
+    def run(self) -> None:
+        """Settle every neuron that is not settled yet."""
+        apart = False
+        for node, run in self.steps:
+            entry = self.found.plan.get(node)
+            is_neuron = entry is not None and entry.way == "neuron"
+            for index in range(self.count):
+                self.observer.check_finite(node, run(index))
+                if not apart and not is_neuron and node.op != "placeholder":
+                    self.steps.put(node, self.count + index, self.steps.get(node, index))
+                else:
+                    self._run_converted(node, run, self.count + index, entry if is_neuron else None)
+            if is_neuron and entry is not None:
+                apart = True
+                self._settle(node, entry)
+
+    def _run_converted(self, node: fx.Node, run: Any, index: int, entry: Entry | None) -> None:
+        activation = None if entry is None else entry.site.activation
+        if activation is not None and not activation.analog:
+            # The neuron is the function: what arrives is its current.
+            self.steps.put(node, index, self.steps.get(node.all_input_nodes[0], index))
+        else:
+            run(index)
+
+    def _settle(self, node: fx.Node, entry: Entry) -> None:
+        targets = [self.steps.get(node, index) for index in range(self.count)]
+        currents = [self.steps.get(node, self.count + index) for index in range(self.count)]
+        axis = self.observer.axis(entry, targets[0])
+        fit = self._fit(
+            node, entry, axis, [by_channel(t, axis) for t in targets], [by_channel(c, axis) for c in currents]
+        )
+        rank = targets[0].ndim
+        level = as_setting(fit.thresholds / self.recipe.levels, axis, rank).to(targets[0].dtype)
+        bias = as_setting(fit.bias, axis, rank).to(targets[0].dtype)
+        for index, current in enumerate(currents):
+            moved = current + along_channels(bias, current)
+            out = sent(moved, along_channels(level, current), self.recipe.levels, negative=entry.activation.negative)
+            self.steps.put(node, self.count + index, out)
+
+    def _fit(self, node: fx.Node, entry: Entry, axis: int | None, targets: list[Tensor], currents: list[Tensor]) -> Fit:
+        activation, levels, with_bias = entry.activation, self.recipe.levels, self.recipe.calibrate == "bias"
+        seen = Seen.of(currents, targets)
+        settled = self.found.plan[node].site.threshold
+        if settled is not None:
+            thresholds = settled.flatten().expand(len(seen.power))
+            fit = with_thresholds(seen, thresholds, levels, activation, with_bias=with_bias)
+        else:
+            policy = lloyd if self.recipe.thresholds == "lloyd" else least_squares
+            fit = policy(seen, levels, activation, with_bias=with_bias)
+            numbers = _without_silence(self.found, node, entry, fit.thresholds)
+            fit = Fit(numbers.double(), torch.where(fit.thresholds > 0, fit.bias, 0.0), fit.error)
+            self.found.plan[node] = with_threshold(
+                entry, as_setting(numbers.to(targets[0].dtype), axis, self._rank(node))
+            )
+        if with_bias:
+            self.found.bias[node] = as_setting(fit.bias.to(targets[0].dtype), axis, self._rank(node))
+        return fit
+
+    def _rank(self, node: fx.Node) -> int:
+        rank: int = self.steps.get(node, 0).ndim
+        return rank

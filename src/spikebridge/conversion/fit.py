@@ -1,0 +1,154 @@
+"""Thresholds without training: which levels stand best for what a site has to send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..core.gradient import quantise
+from .rule import Activation
+
+BINS = 512
+COARSE, FINE = 40, 12
+"""Candidates for a threshold: first over the whole range, then about the best."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a site saw in calibration, per channel: how its current is distributed, and what it should send for it.
+
+    Attributes:
+        centres: [channels, bins] the mean current in each bin.
+        counts: [channels, bins] how often it was there.
+        targets: [channels, bins] the sum of what should have been sent then.
+        power: [channels] the sum of squares of all that should have been sent.
+    """
+
+    centres: Tensor
+    counts: Tensor
+    targets: Tensor
+    power: Tensor
+
+    @classmethod
+    def of(cls, currents: list[Tensor], targets: list[Tensor]) -> Seen:
+        """Count pairs of current and target, each a list of [channels, n]."""
+        low = torch.stack([part.amin(1) for part in currents]).amin(0)
+        high = torch.stack([part.amax(1) for part in currents]).amax(0)
+        rows = len(low)
+        width = ((high - low) / BINS).clamp(min=torch.finfo(low.dtype).tiny)
+        sums = torch.zeros(3, rows, BINS, dtype=torch.float64, device=low.device)
+        power = torch.zeros(rows, dtype=torch.float64, device=low.device)
+        for current, target in zip(currents, targets, strict=True):
+            place = ((current - low[:, None]) / width[:, None]).long().clamp(0, BINS - 1)
+            for total, part in zip(sums, (torch.ones_like(current), current, target), strict=True):
+                total.scatter_add_(1, place, part.double())
+            power += target.double().square().sum(1)
+        centres = torch.where(sums[0] > 0, sums[1] / sums[0].clamp(min=1), 0.0)
+        return cls(centres, sums[0], sums[2], power)
+
+    @property
+    def reach(self) -> Tensor:
+        """[channels] the largest size of a mean target, or of a current where that is larger."""
+        mean = (self.targets / self.counts.clamp(min=1)).abs().amax(1)
+        used = torch.where(self.targets != 0, self.centres.abs(), 0.0).amax(1)
+        return torch.maximum(mean, used)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Settings of a site's neuron, per channel.
+
+    Attributes:
+        thresholds: [channels]; 0 where nothing was ever to be sent.
+        bias: [channels] what is to be added to the current.
+        error: [channels] sum of squared differences from the targets.
+    """
+
+    thresholds: Tensor
+    bias: Tensor
+    error: Tensor
+
+
+def sent(currents: Tensor, level: Tensor, levels: int, *, negative: bool) -> Tensor:
+    """What a neuron of ``levels`` levels sends on average for a constant current: the nearest level."""
+    return quantise(currents / level + 0.5, low=float(-levels if negative else 0), high=float(levels)) * level
+
+
+def least_squares(seen: Seen, levels: int, activation: Activation, *, with_bias: bool) -> Fit:
+    """The thresholds with the least squared distance between what is sent and what should be:
+
+        min over threshold of  sum (target - sent(current + bias))^2
+
+    by search over a grid and a finer one about its best. With ``with_bias``, each candidate has the bias that makes
+    the sum of what is sent that of the targets.
+
+    Source:  the same criterion as for quantised weights and activations; cf. Li et al., arXiv 2106.06984, for SNNs.
+    """
+    reach = seen.reach.clamp(max=activation.ceiling)
+    best = _best_of(seen, torch.linspace(0.05, 1.0, COARSE).tolist(), reach, levels, activation, with_bias)
+    share = torch.where(reach > 0, best.thresholds / reach.clamp(min=1e-30), 1.0)
+    step = 0.95 / (COARSE - 1)
+    offsets = torch.linspace(-step, step, FINE, dtype=torch.float64, device=share.device)
+    shares = [(share + offset).clamp(0.01, 1.0) for offset in offsets]
+    return _better(best, _best_of(seen, shares, reach, levels, activation, with_bias))
+
+
+def lloyd(seen: Seen, levels: int, activation: Activation, *, with_bias: bool, rounds: int = 100) -> Fit:
+    """The fixed point of the best scale for its own cells:  threshold <- threshold * sum(target sent) / sum(sent^2).
+
+    Source:  Lloyd's iteration; the form used for multi-threshold neurons by Huang et al., ICML 2025.
+    """
+    fit = _candidate(seen, seen.reach.clamp(max=activation.ceiling), levels, activation, with_bias)
+    for _ in range(rounds):
+        level = (fit.thresholds / levels)[:, None]
+        out = _sent_in_bins(seen, level, fit.bias, levels, activation)
+        scale = (out * seen.targets).sum(1) / (out.square() * seen.counts).sum(1).clamp(min=1e-30)
+        moved = (fit.thresholds * torch.where(scale > 0, scale, 1.0)).clamp(max=activation.ceiling)
+        fit = _candidate(seen, moved, levels, activation, with_bias)
+    return fit
+
+
+def with_thresholds(seen: Seen, thresholds: Tensor, levels: int, activation: Activation, *, with_bias: bool) -> Fit:
+    """Thresholds somebody else chose, and the bias that goes with them."""
+    return _candidate(seen, thresholds.double(), levels, activation, with_bias)
+
+
+def _best_of(
+    seen: Seen, shares: list[float] | list[Tensor], reach: Tensor, levels: int, activation: Activation, bias: bool
+) -> Fit:
+    best = _candidate(seen, reach, levels, activation, bias)
+    for share in shares:
+        best = _better(best, _candidate(seen, reach * share, levels, activation, bias))
+    return best
+
+
+def _better(one: Fit, other: Fit) -> Fit:
+    wins = other.error < one.error
+    pairs = [(one.thresholds, other.thresholds), (one.bias, other.bias), (one.error, other.error)]
+    return Fit(*(torch.where(wins, b, a) for a, b in pairs))
+
+
+def _candidate(seen: Seen, thresholds: Tensor, levels: int, activation: Activation, with_bias: bool) -> Fit:
+    level = (thresholds / levels)[:, None]
+    bias = _matching_bias(seen, level, levels, activation) if with_bias else torch.zeros_like(thresholds)
+    out = _sent_in_bins(seen, level, bias, levels, activation)
+    error = seen.power - 2 * (out * seen.targets).sum(1) + (out.square() * seen.counts).sum(1)
+    return Fit(thresholds, bias, error)
+
+
+def _sent_in_bins(seen: Seen, level: Tensor, bias: Tensor, levels: int, activation: Activation) -> Tensor:
+    out = sent(seen.centres + bias[:, None], level.clamp(min=1e-30), levels, negative=activation.negative)
+    return torch.where(level > 0, out, 0.0)
+
+
+def _matching_bias(seen: Seen, level: Tensor, levels: int, activation: Activation) -> Tensor:
+    """By bisection, within a level either way: what is sent grows with the bias."""
+    low, high = -level[:, 0], level[:, 0]
+    wanted = seen.targets.sum(1)
+    for _ in range(12):
+        middle = (low + high) / 2
+        is_over = (_sent_in_bins(seen, level, middle, levels, activation) * seen.counts).sum(1) > wanted
+        low, high = torch.where(is_over, low, middle), torch.where(is_over, middle, high)
+    return (low + high) / 2
