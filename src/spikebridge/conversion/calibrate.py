@@ -145,7 +145,7 @@ class _Sequential:
 
     def _fit(self, node: fx.Node, entry: Entry, axis: int | None, targets: list[Tensor], currents: list[Tensor]) -> Fit:
         activation, levels, with_bias = entry.activation, self.recipe.levels, self.recipe.calibrate == "bias"
-        seen = Seen.of(currents, targets)
+        seen = Seen.of(currents, targets, negative=activation.negative)
         settled = self.found.plan[node].site.threshold
         if settled is not None:
             thresholds = settled.flatten().expand(len(seen.power))

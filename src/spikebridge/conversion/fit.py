@@ -10,9 +10,11 @@ from torch import Tensor
 from ..core.gradient import quantise
 from .rule import Activation
 
-BINS = 512
-COARSE, FINE = 40, 12
+BINS = 1024
+COARSE, FINE = 30, 12
 """Candidates for a threshold: first over the whole range, then about the best."""
+STRIDE = 4
+"""Lloyd's steps are short where levels are fine; this many are taken at once, and the best point is kept."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,18 @@ class Seen:
     power: Tensor
 
     @classmethod
-    def of(cls, currents: list[Tensor], targets: list[Tensor]) -> Seen:
+    def of(cls, currents: list[Tensor], targets: list[Tensor], *, negative: bool = False) -> Seen:
         """Count pairs of current and target, each a list of [channels, n]."""
         low = torch.stack([part.amin(1) for part in currents]).amin(0)
         high = torch.stack([part.amax(1) for part in currents]).amax(0)
+        if not negative:
+            low = torch.maximum(low, -0.5 * high.clamp(min=0))  # what is further below sends nothing, wherever it is
         rows = len(low)
-        width = ((high - low) / BINS).clamp(min=torch.finfo(low.dtype).tiny)
+        width = ((high - low).clamp(min=0) / BINS).clamp(min=torch.finfo(low.dtype).tiny)
         sums = torch.zeros(3, rows, BINS, dtype=torch.float64, device=low.device)
         power = torch.zeros(rows, dtype=torch.float64, device=low.device)
         for current, target in zip(currents, targets, strict=True):
-            place = ((current - low[:, None]) / width[:, None]).long().clamp(0, BINS - 1)
+            place = ((current - low[:, None]) / width[:, None]).clamp(0, BINS - 1).long()
             for total, part in zip(sums, (torch.ones_like(current), current, target), strict=True):
                 total.scatter_add_(1, place, part.double())
             power += target.double().square().sum(1)
@@ -98,16 +102,20 @@ def least_squares(seen: Seen, levels: int, activation: Activation, *, with_bias:
 def lloyd(seen: Seen, levels: int, activation: Activation, *, with_bias: bool, rounds: int = 100) -> Fit:
     """The fixed point of the best scale for its own cells:  threshold <- threshold * sum(target sent) / sum(sent^2).
 
+    It is where the squared distance no longer falls. The iteration starts far below, where clipping drives it up; from
+    above it would stall, since fine levels anywhere are right on average.
+
     Source:  Lloyd's iteration; the form used for multi-threshold neurons by Huang et al., ICML 2025.
     """
-    fit = _candidate(seen, seen.reach.clamp(max=activation.ceiling), levels, activation, with_bias)
+    fit = best = _candidate(seen, 0.1 * seen.reach.clamp(max=activation.ceiling), levels, activation, with_bias)
     for _ in range(rounds):
         level = (fit.thresholds / levels)[:, None]
         out = _sent_in_bins(seen, level, fit.bias, levels, activation)
         scale = (out * seen.targets).sum(1) / (out.square() * seen.counts).sum(1).clamp(min=1e-30)
-        moved = (fit.thresholds * torch.where(scale > 0, scale, 1.0)).clamp(max=activation.ceiling)
-        fit = _candidate(seen, moved, levels, activation, with_bias)
-    return fit
+        moved = fit.thresholds * torch.where(scale > 0, (scale**STRIDE).clamp(0.9, 1.1), 1.0)
+        fit = _candidate(seen, moved.clamp(max=activation.ceiling), levels, activation, with_bias)
+        best = _better(best, fit)
+    return best
 
 
 def with_thresholds(seen: Seen, thresholds: Tensor, levels: int, activation: Activation, *, with_bias: bool) -> Fit:

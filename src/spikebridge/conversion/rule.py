@@ -98,6 +98,8 @@ class Rule:
         activation: what a neuron has to stand for; makes the call a neuron. A function of the site, or None.
         linear: whether the mean over time passes through the call, so that it may run step by step. Calls that are
             neither this nor an activation are applied to running means.
+        has_weights: of a linear call, that it multiplies by weights. It then runs on steps, where spikes arrive, even
+            if its arguments are running means.
         replace: builds what stands in for a call that is no activation; None keeps it as it is.
         approximate: whether what ``replace`` builds differs from the call.
         is_monotone: of an activation, that it never falls, so that a maximum may be taken before it.
@@ -110,6 +112,7 @@ class Rule:
     example: Callable[[], tuple[nn.Module, Tensor]]
     activation: Callable[[Site], Activation] | None = None
     linear: Callable[[Site], bool] = always
+    has_weights: bool = False
     replace: Callable[[Site], nn.Module | None] | None = None
     approximate: Callable[[Site], bool] = never
     is_monotone: bool = False

@@ -19,6 +19,7 @@ LINEAR = Rule(
         *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
         *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
     ),
+    has_weights=True,
     example=lambda: (nn.ConvTranspose2d(2, 3, 3, stride=2), _image()),
 )
 
@@ -43,6 +44,7 @@ FUNCTIONAL_LINEAR = Rule(
         *(F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d),
     ),
     refuse=_weights_vary,
+    has_weights=True,
     example=lambda: (_Functional(), _image()),
 )
 
