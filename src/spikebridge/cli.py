@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .methods.config import DemoConfig, EvaluateConfig
+from .core.process import LostProcessError, rank, speaks
+from .methods.config import ConvertConfig, DemoConfig, EvaluateConfig
+from .methods.memory import memory_problem
 from .methods.settings import Parser, to_config, train_parser
 
 _PURPOSE = "Cross between artificial and spiking neural networks."
+_KEPT = "whole epochs are kept; where there is one, continue with --resume"
 _INTERRUPTED = {
-    "train": "whole epochs are kept; where there is one, continue with --resume",
+    "train": _KEPT,
     "data": "what has arrived is kept; the same command continues",
 }
 
@@ -27,12 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = parser.parse_args(words)
     command = settings.command
     try:
-        _COMMANDS[command](settings[command])
+        return _COMMANDS[command](settings[command]) or 0
+    except LostProcessError as error:
+        return _fail(command, f"{error}; {_KEPT}", code=1, is_ours=rank() == 0)
     except (ValueError, OSError) as error:
-        return _fail(command, str(error), code=1)
+        return _fail(command, str(error), code=1, is_ours=speaks())
     except KeyboardInterrupt:
-        return _fail(command, f"interrupted; {_INTERRUPTED.get(command, 'nothing of this run was recorded')}", code=130)
-    return 0
+        kept = _INTERRUPTED.get(command, "nothing of this run was recorded")
+        return _fail(command, f"interrupted; {kept}", code=130, is_ours=rank() == 0)
+    except (MemoryError, RuntimeError) as error:
+        if (problem := memory_problem(error)) is None:
+            raise
+        return _fail(command, problem, code=1, is_ours=True)
 
 
 def _build() -> Parser:
@@ -50,6 +58,11 @@ def _build() -> Parser:
     evaluate.add_argument("run", type=Path, help="the run's folder, with its config.yaml")
     evaluate.add_class_arguments(EvaluateConfig, skip={"run"})
     commands.add_subcommand("evaluate", evaluate, help="test a trained run again: other neurons, other T")
+    convert = Parser(description="Turn a trained network into a spiking one, or say what would become of it.")
+    convert.add_argument("target", help="the folder of a trained run, or MODULE:FUNCTION, what makes a network")
+    convert.add_argument("--explain", action="store_true", help="only say what would become of every call; needs no data")
+    convert.add_class_arguments(ConvertConfig, skip={"target", "explain"})
+    commands.add_subcommand("convert", convert, help="convert a network, call by call; --explain needs no data")
     report = Parser(description="One page from the records of one or more runs.")
     report.add_argument(
         "runs", nargs="+", type=Path, help="folders of runs, or files of records (record.json, records.jsonl)"
@@ -88,7 +101,7 @@ def _train(settings: Any) -> None:
     from .methods import plan, train
 
     if settings.dry_run:
-        plan.show(config)
+        plan.show(config, resume=settings.resume)
     else:
         train.run(config, resume=settings.resume)
 
@@ -97,6 +110,12 @@ def _evaluate(settings: Any) -> None:
     from .methods import evaluate
 
     evaluate.run(EvaluateConfig(**settings.as_dict()))
+
+
+def _convert(settings: Any) -> int:
+    from .methods import convert
+
+    return 0 if convert.run(ConvertConfig(**settings.as_dict())) else 1
 
 
 def _report(settings: Any) -> None:
@@ -115,10 +134,11 @@ def _data(settings: Any) -> None:
         fetching.show(root=chosen.root)
 
 
-_COMMANDS: dict[str, Callable[[Any], None]] = {
+_COMMANDS: dict[str, Callable[[Any], int | None]] = {
     "demo": _demo,
     "train": _train,
     "evaluate": _evaluate,
+    "convert": _convert,
     "report": _report,
     "data": _data,
 }
@@ -131,9 +151,11 @@ def _underscored(word: str) -> str:
     return "--" + option[2:].replace("-", "_") + equals + value
 
 
-def _fail(command: str, message: str, *, code: int) -> int:
-    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0:  # of many processes, one speaks
-        sys.stderr.write(f"spikebridge {command}: {message}\n")
+def _fail(command: str, message: str, *, code: int, is_ours: bool) -> int:
+    """End with the message, said by one process where several fail alike."""
+    if is_ours:
+        who = f" (process {rank()})" if rank() else ""
+        sys.stderr.write(f"spikebridge {command}{who}: {message}\n")
     return code
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from spikebridge.report import write_report
 
-from ..unit.test_report import make_ann, make_record, make_snn
+from ..unit.report.records import make_ann, make_record, make_snn
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1440, "height": 900}

@@ -183,10 +183,10 @@ def test_the_card_reads_as_a_table_and_sentences() -> None:
     assert (
         text
         == """\
-layer     kind  operations  effective  connections  per connection  energy
-0         MAC          100         90          100           1.000  800 pJ
-2         AC           100         90           50           2.000  200 pJ
-4.matmul  AC            20         20           10           2.000   40 pJ
+layer     kind  operations  effective  connections  per connection   energy
+0         MAC          100         90          100           1.000   800 pJ
+2         AC           100         90           50           2.000   200 pJ
+4.matmul  AC            20         20           10           2.000  40.0 pJ
 
 Per sample, T = 4. Prices: whole (made up): 8 pJ a MAC, 2 pJ an AC.
 Effective MACs 90, effective ACs 110, dense 160, footprint 1,234 bytes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -248,6 +249,24 @@ def test_measure_agrees_with_separate_runs_at_every_length() -> None:
         assert spiking[0].until(t) == pytest.approx(spiking[1].until(t))
         assert analog[0].until(t) == analog[1].until(t) == 120.0
     assert whole.rates["1"] == pytest.approx(whole.spikes_per_neuron[3] / 4)
+
+
+def test_record_of_a_diverged_run_is_valid_json_and_comes_back(tmp_path: Path) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    network = NetworkResult(name="NaN", kind="snn", accuracies=[0.1], thresholds={"0": [float("inf")]})
+    epochs = [{"train/loss": float("nan"), "validation/loss": float("-inf")}]
+    record = RunRecord(name="x", method="train", seed=1, config={"name": "Infinity"}, networks=[network], epochs=epochs)
+    record.save(tmp_path / "record.json")
+    (tmp_path / "records.jsonl").write_text(record.line())
+    for path in tmp_path.iterdir():
+        json.loads(path.read_text(), parse_constant=refuse)
+        (again,) = RunRecord.load_all(path)
+        assert again.networks == [network]
+        assert again.config == record.config
+        assert math.isnan(again.epochs[0]["train/loss"])
+        assert again.epochs[0]["validation/loss"] == float("-inf")
 
 
 def test_record_round_trips_and_knows_where_it_ran(tmp_path: Path) -> None:

@@ -29,3 +29,11 @@ def about_this_machine(error: OSError, *, root: str, name: str, download_mb: int
         f"Cannot write to {root}: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}. "
         "Choose a folder of your own with --root (root=) or the environment variable SPIKEBRIDGE_DATA."
     )
+
+
+def unreadable(error: OSError, *, root: str) -> DataError:
+    """The same error where a set that may be there cannot be read."""
+    return DataError(
+        f"Cannot read {error.filename or root}: {error.strerror or error}. Allow this user to read it, or choose a "
+        "folder of your own with root= or the environment variable SPIKEBRIDGE_DATA."
+    )

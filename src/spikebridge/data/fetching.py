@@ -8,10 +8,10 @@ from pathlib import Path
 
 from .catalogue import COLLECTIONS, find
 from .collection import Collection
-from .errors import DataError, about_this_machine, is_of_this_machine
+from .errors import DataError, about_this_machine, is_of_this_machine, unreadable
 from .progress import SILENT, Progress
 from .sources import Registry, Source
-from .store import default_root, downloads, faults, locked, move_in, stage
+from .store import default_root, downloads, faults, fetching_alone, move_in, stage
 
 
 def get(name: str | Collection, *, root: Path | str | None = None, progress: Progress = SILENT) -> Path:
@@ -43,12 +43,16 @@ def _ensure(collection: Collection, folder: Path, progress: Progress) -> None:
     if not collection.files:
         progress.note(f"{collection.name} ships with a package that is installed; nothing to fetch")
         return
-    if not faults(collection, folder):
+    try:
+        is_whole = not faults(collection, folder)
+    except PermissionError as error:
+        raise unreadable(error, root=str(folder)) from error
+    if is_whole:
         progress.note(f"{collection.family} is already whole in {folder}")
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, progress):
+        with fetching_alone(folder, progress):
             if faults(collection, folder):  # another process may have fetched it meanwhile
                 _fetch(collection, folder, progress)
     except OSError as error:
@@ -143,6 +147,14 @@ def listing(*, root: Path | str | None = None) -> tuple[Listed, ...]:
     for family, (first, *others) in sorted(families.items()):
         members = tuple(one.name for one in (first, *others)) if others else ()
         description = f"{len(members)} sets, such as {members[0]}" if others else first.description
-        is_here = not faults(first, folder)
+        is_here = _is_whole(first, folder)
         rows.append(Listed(family, description, first.licence, first.download_mb, is_here, members))
     return tuple(rows)
+
+
+def _is_whole(collection: Collection, folder: Path) -> bool:
+    """Whether a set can be loaded; one that may not be read cannot."""
+    try:
+        return not faults(collection, folder)
+    except PermissionError:
+        return False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .catalogue import find
 from .collection import Collection
-from .errors import DataError
+from .errors import DataError, unreadable
 from .events import Frames
 from .samples import Samples
 from .split import Parts, Split, hold_out, three_ways
@@ -38,7 +38,7 @@ def load(
     Shapes:  (value [*unit], label []), label an int64 index into the set's ``classes``.
     Raises:
         ValueError: no set of this name, or an argument that does not fit it.
-        DataError: the set is not whole in the folder.
+        DataError: the set is not whole in the folder, or may not be read.
 
     >>> train, validation, test = load("digits")
     >>> image, label = test[0]
@@ -46,7 +46,11 @@ def load(
     (torch.Size([1, 8, 8]), torch.float32, torch.int64)
     """
     collection = name if isinstance(name, Collection) else find(name)
-    parts = _read(collection, Path(root).expanduser() if root is not None else default_root())
+    folder = Path(root).expanduser() if root is not None else default_root()
+    try:
+        parts = _read(collection, folder)
+    except PermissionError as error:
+        raise unreadable(error, root=str(folder)) from error
     if time_steps is not None:
         parts = Parts(*(_in_steps(part, time_steps, collection.name) for part in parts if part is not None))
     if parts.test is not None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ..core.files import locked
 from .collection import Collection
 from .digest import digest_of
 from .errors import DataError
@@ -37,13 +38,17 @@ def faults(collection: Collection, root: Path) -> list[str]:
 
     A checksum is computed once: size, time of change and checksum are noted, and a file for which they still hold is
     not read again.
+
+    Raises:  OSError: the folder or a file in it may not be read, so nobody can tell.
     """
     noted, found = _noted(root), []
     known = dict(noted)
     for path, digest in collection.files.items():
         try:
             facts = _facts(root / path, digest)
-        except OSError:
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise
             found.append(f"{path} is missing")
             continue
         if noted.get(path) != facts:
@@ -97,23 +102,9 @@ def move_in(collection: Collection, made: Path, root: Path) -> None:
 
 
 @contextmanager
-def locked(root: Path, progress: Progress) -> Iterator[None]:
-    """Only one process at a time fetches into a root; the lock goes with the process, however it ends."""
+def fetching_alone(root: Path, progress: Progress) -> Iterator[None]:
+    """Only one process at a time fetches into a root; another waits, and says so."""
     (root / _STATE).mkdir(parents=True, exist_ok=True)
-    with (root / _STATE / "lock").open("w") as file:
-        _lock(file.fileno(), progress)
+    said = "another process is fetching into this folder; waiting for it"
+    with locked(root / _STATE / "lock", busy=lambda: progress.note(said)):
         yield
-
-
-def _lock(descriptor: int, progress: Progress) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes that fetch at once are on their own
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        progress.note("another process is fetching into this folder; waiting for it")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:  # a file system without locks
-        return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..core.counts import require_whole
 from .costs import HOROWITZ_45NM as HOROWITZ_45NM
 from .costs import EnergyCosts as EnergyCosts
 from .layer import LayerOperations
@@ -21,7 +22,7 @@ def bits_of(levels_per_step: int, time_steps: int) -> int:
     (4, 4, 5)
     """
     for name, value in (("levels_per_step", levels_per_step), ("time_steps", time_steps)):
-        _require_whole(value, owner="bits_of", name=name)
+        require_whole(value, owner="bits_of", name=name)
     return (levels_per_step * time_steps).bit_length()
 
 
@@ -204,8 +205,8 @@ def energy_card(
     >>> card.spikes_per_connection, round(card.quantised_ann.break_even, 3)
     (0.8, 1.179)
     """
-    _require_whole(time_steps, owner="energy_card", name="time_steps")
-    _require_whole(bits, owner="energy_card", name="bits")
+    require_whole(time_steps, owner="energy_card", name="time_steps")
+    require_whole(bits, owner="energy_card", name="bits")
     if not operations:
         raise ValueError("energy_card expects the operations of at least one layer; got none. Count a network first.")
     return EnergyCard(
@@ -217,8 +218,3 @@ def energy_card(
         neurons=neurons,
         footprint_bytes=footprint_bytes,
     )
-
-
-def _require_whole(value: object, *, owner: str, name: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{owner} expects {name} >= 1, a whole number; got {value!r}.")

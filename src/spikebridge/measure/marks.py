@@ -19,11 +19,13 @@ class Clock:
         length: number of steps.
         is_input: counts the leading axis of the values: samples, unless a neuron shows that they are steps.
         is_loop: counts how often neurons were stepped by hand; the length shows only at the end.
+        is_repeat: counts copies of one value along a leading axis: steps, once something takes them for a train.
     """
 
     length: int
     is_input: bool = False
     is_loop: bool = False
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True)

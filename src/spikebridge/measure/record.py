@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import torch
 
-from .files import write_whole
+from ..core.files import write_whole
+from .finite import spelled, unspelled
 from .layer import LayerOperations
 
 
@@ -95,11 +96,14 @@ class RunRecord:
 
     def save(self, path: Path) -> None:
         """Write the record as one JSON file; a reader never sees half of it."""
-        write_whole(path, (json.dumps(asdict(self), indent=2, default=str) + "\n").encode())
+        write_whole(path, (self._json(indent=2) + "\n").encode())
 
     def line(self) -> str:
         """The record as one line of a JSON-lines file."""
-        return json.dumps(asdict(self), default=str) + "\n"
+        return self._json() + "\n"
+
+    def _json(self, *, indent: int | None = None) -> str:
+        return json.dumps(spelled(asdict(self)), indent=indent, default=str, allow_nan=False)
 
     @classmethod
     def load(cls, path: Path) -> RunRecord:
@@ -122,8 +126,9 @@ class RunRecord:
 def _parsed(content: bytes, path: Path) -> RunRecord:
     try:
         fields = json.loads(content)
-        networks = [_network(found) for found in fields.pop("networks")]
-        return RunRecord(**fields, networks=networks)
+        numbers = {key: unspelled(fields[key]) for key in ("epochs", "results", "timings_s") if key in fields}
+        networks = [_network(found) for found in unspelled(fields.pop("networks"))]
+        return RunRecord(**{**fields, **numbers}, networks=networks)
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"RunRecord expects a file written by this library; {path} is not: {error}.") from error
 

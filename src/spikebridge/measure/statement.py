@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .energy import EnergyCard, Reference
     from .layer import LayerOperations
+
+MISSING = "\u2013"
+JOULES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
+"""Units of energy in pJ, the largest first."""
 
 _COLUMNS = ("layer", "kind", "operations", "effective", "connections", "per connection", "energy")
 
@@ -95,12 +100,13 @@ def _memory(card: EnergyCard) -> list[str]:
 
 
 def energy(picojoules: float) -> str:
-    """An energy with its unit.
+    """One energy with its unit, three digits long; a dash where there is none.
 
-    >>> energy(930.0), energy(12_340.0), energy(5.6e6)
-    ('930 pJ', '12.3 nJ', '5.6 uJ')
+    >>> energy(1234.0), energy(0.5), energy(2_000_000.0), energy(930.0)
+    ('1.23 nJ', '0.50 pJ', '2.00 µJ', '930 pJ')
     """
-    for unit, size in (("J", 1e12), ("mJ", 1e9), ("uJ", 1e6), ("nJ", 1e3)):
-        if picojoules >= size:
-            return f"{picojoules / size:.3g} {unit}"
-    return f"{picojoules:.3g} pJ"
+    if not math.isfinite(picojoules):
+        return MISSING
+    unit, symbol = next((pair for pair in JOULES if abs(picojoules) >= pair[0]), JOULES[-1])
+    shown = picojoules / unit
+    return f"{shown:.{max(0, 2 - max(0, math.floor(math.log10(abs(shown) or 1))))}f} {symbol}"

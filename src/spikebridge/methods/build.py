@@ -11,11 +11,19 @@ import torch
 from torch import nn
 
 from ..blocks import QCFS, SpikingNetwork
+from ..data import Split, find
 from ..encoders import ENCODERS
 from ..models import MODELS
 from ..neurons import NEURONS
-from ..training import CropFlip, CrossEntropy, Learner, Mixup, PerStepCrossEntropy
+from ..training import CropFlip, CrossEntropy, Learner, Machines, Mixup, PerStepCrossEntropy
 from .config import DataConfig, ModelConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
+
+
+def network_for(config: TrainConfig, split: Split) -> tuple[nn.Module, int]:
+    """The freshly initialised network for a data set, and the number of classes."""
+    value, _ = split.train[0]
+    classes = len(find(config.data.name).classes)
+    return build_network(config.model, unit=tuple(value.shape), classes=classes, seed=config.seed), classes
 
 
 def build_network(config: ModelConfig, *, unit: tuple[int, ...], classes: int, seed: int) -> nn.Module:
@@ -36,6 +44,12 @@ def build_network(config: ModelConfig, *, unit: tuple[int, ...], classes: int, s
     if not config.is_spiking:
         return body
     return SpikingNetwork(body, encoder=ENCODERS[config.encoder](time_steps=config.time_steps))
+
+
+def machines_of(config: TrainConfig) -> Machines:
+    """Where a run runs."""
+    places: dict[str, Any] = {name: getattr(config, name) for name in Machines.__dataclass_fields__}
+    return Machines(**places)
 
 
 def activation_of(config: ModelConfig) -> Callable[[], nn.Module]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import torch
-from torch import Tensor
+from ..core.files import write_whole
+from ..measure import NetworkResult, RunRecord
+from ..report import Row, accuracy_over_time, firing_rates, pool, raster
 
-from ..conversion import ConvertedNetwork
-from ..data import Split
-from ..measure import NetworkResult, record_spikes
-from ..report import Row, accuracy_over_time, firing_rates, raster
+Value = TypeVar("Value")
 
 TIME_STEPS = (1, 2, 4, 8)
 NEURONS = {"IF": "if", "Group Neuron": "group", "signed Group": "signed-group"}
@@ -27,14 +25,12 @@ class Comparison:
     Attributes:
         own: the network itself.
         spiking: neuron -> what the spiking network with that neuron did.
-        networks: neuron -> that network.
         quantised: levels -> accuracy of the network with its activations quantised to so many levels.
         matched: the quantised networks that say as much as the spiking ones after their last step.
     """
 
     own: NetworkResult
     spiking: dict[str, NetworkResult]
-    networks: dict[str, ConvertedNetwork]
     quantised: dict[int, float]
     matched: list[NetworkResult]
 
@@ -89,39 +85,26 @@ def _thousands(operations: float) -> str:
     return f"{operations / 1000:.0f}"
 
 
-def _curves(found: Comparison, members: int) -> dict[str, list[float]]:
-    curves = {neuron: [scored.accuracies[t - 1] for t in TIME_STEPS] for neuron, scored in found.spiking.items()}
-    return {**curves, f"quantised, {members}T levels": [found.quantised[t * members] for t in TIME_STEPS]}
-
-
-def draw(folder: Path, comparisons: dict[str, Comparison], split: Split, members: int) -> list[Path]:
-    """Draw accuracy over time, the spikes of one image, and firing rates; return the files."""
-    curves = {name: _curves(found, members) for name, found in comparisons.items()}
-    references = {name: found.own.accuracies[0] for name, found in comparisons.items()}
-    source, last = list(comparisons.items())[-1]
-    rates = {
-        neuron: {label: found.rates[layer] for layer, label in LAYERS.items()} for neuron, found in last.spiking.items()
+def draw(folder: Path, record: RunRecord) -> list[Path]:
+    """Draw accuracy over time, the spikes of one image, and firing rates, as the report does; return the files."""
+    networks = pool([replace(record, networks=[_named(result) for result in record.networks])])[0].networks
+    source = [network for network in networks if not network.first.source][-1].label
+    spiking = [network for network in networks if network.is_spiking]
+    plain = [network for network in spiking if not network.label.startswith("signed")]
+    last = [network for network in spiking if network.first.source == source]
+    group = next(network for network in last if network.label.startswith("Group"))
+    pictures = {
+        "accuracy": accuracy_over_time([*(network for network in networks if not network.first.source), *plain]),
+        "raster": raster(group, name="raster"),
+        "firing_rates": firing_rates(last, name="firing_rates", title=f"Firing rate of each layer: {source}"),
     }
-    images, labels = split.test.tensors
-    unit = "spikes per neuron and step"
-    return [
-        accuracy_over_time(folder / "accuracy.png", time_steps=TIME_STEPS, curves=curves, references=references),
-        raster(
-            folder / "raster.png",
-            image=images[0, 0].numpy(),
-            panels={neuron: _spikes_of(last.networks[neuron], images[:1]) for neuron in ("IF", "Group Neuron")},
-            title=f"a test image, {labels[0].item()},\nin the {source}",
-        ),
-        firing_rates(
-            folder / "firing_rates.png",
-            rates=rates,
-            unit=unit,
-            title=f"converted from the {source}, T = 8",
-        ),
-    ]
+    return [write_whole(folder / f"{name}.png", picture.png) for name, picture in pictures.items() if picture]
 
 
-def _spikes_of(network: ConvertedNetwork, image: Tensor) -> dict[str, Any]:
-    with torch.no_grad(), record_spikes(network) as trains:
-        network(image, time_steps=TIME_STEPS[-1])
-    return {label: trains[layer].flatten(1).numpy() for layer, label in LAYERS.items()}
+def _named(result: NetworkResult) -> NetworkResult:
+    """The result with layers called what they are."""
+    return replace(result, rates=_named_layers(result.rates), raster=_named_layers(result.raster))
+
+
+def _named_layers(by_layer: dict[str, Value]) -> dict[str, Value]:
+    return {LAYERS.get(layer, layer): value for layer, value in by_layer.items()}

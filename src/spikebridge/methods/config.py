@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..core.catalogue import nearest
 from ..encoders import ENCODERS
 from ..models import MODELS
 from ..neurons import NEURONS
+from .bounds import require_at_least, require_known, require_within
 
 ANALOG = ("ReLU", "QCFS")
 CONVERTED = ("group", "signed-group", "if")
@@ -37,7 +37,9 @@ class DataConfig:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        _at_least("data.batch_size", self.batch_size, 1)
+        require_at_least("data.batch_size", self.batch_size, 1)
+        require_at_least("data.padding", self.padding, 0)
+        require_at_least("data.workers", self.workers, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +63,11 @@ class ModelConfig:
     time_steps: int = 4
 
     def __post_init__(self) -> None:
-        _known("model.name", self.name, MODELS)
-        _known("model.activation", self.activation, [*ANALOG, *NEURONS])
-        _known("model.encoder", self.encoder, ENCODERS)
-        _at_least("model.levels", self.levels, 1)
-        _at_least("model.time_steps", self.time_steps, 1)
+        require_known("model.name", self.name, MODELS)
+        require_known("model.activation", self.activation, [*ANALOG, *NEURONS])
+        require_known("model.encoder", self.encoder, ENCODERS)
+        require_at_least("model.levels", self.levels, 1)
+        require_at_least("model.time_steps", self.time_steps, 1)
 
     @property
     def is_spiking(self) -> bool:
@@ -90,9 +92,9 @@ class ObjectiveConfig:
     mixup: float = 0.0
 
     def __post_init__(self) -> None:
-        _within("objective.label_smoothing", self.label_smoothing, 0, 0.999)
-        _within("objective.regularisation", self.regularisation, 0, 1)
-        _at_least("objective.mixup", self.mixup, 0)
+        require_within("objective.label_smoothing", self.label_smoothing, 0, 0.999)
+        require_within("objective.regularisation", self.regularisation, 0, 1)
+        require_at_least("objective.mixup", self.mixup, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +116,11 @@ class OptimiserConfig:
     warm_up: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.rate > 0:
+        if not 0 < self.rate < math.inf:
             raise ValueError(f"optimiser.rate expects a number > 0; got {self.rate}.")
-        _at_least("optimiser.weight_decay", self.weight_decay, 0)
-        _within("optimiser.momentum", self.momentum, 0, 0.9999)
-        _at_least("optimiser.warm_up", self.warm_up, 0)
+        require_at_least("optimiser.weight_decay", self.weight_decay, 0)
+        require_within("optimiser.momentum", self.momentum, 0, 0.9999)
+        require_at_least("optimiser.warm_up", self.warm_up, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +128,7 @@ class ConversionConfig:
     """What a trained ANN is converted to, and measured as.
 
     Args:
-        neurons: any of "group", "signed-group" and "if".
+        neurons: any of "group", "signed-group" and "if", each once; none of them converts nothing.
         members: of each Group Neuron; None takes ``model.levels``.
         time_steps: T up to which it is measured (>= 1).
     """
@@ -137,10 +139,14 @@ class ConversionConfig:
 
     def __post_init__(self) -> None:
         for neuron in self.neurons:
-            _known("conversion.neurons", neuron, CONVERTED)
-        _at_least("conversion.time_steps", self.time_steps, 1)
+            require_known("conversion.neurons", neuron, CONVERTED)
+        if len(set(self.neurons)) < len(self.neurons):
+            raise ValueError(
+                f"conversion.neurons expects each neuron once; got {', '.join(self.neurons)}. Leave one out."
+            )
+        require_at_least("conversion.time_steps", self.time_steps, 1)
         if self.members is not None:
-            _at_least("conversion.members", self.members, 1)
+            require_at_least("conversion.members", self.members, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,11 +190,13 @@ class TrainConfig:
     output: Path = Path("runs")
 
     def __post_init__(self) -> None:
-        _at_least("epochs", self.epochs, 1)
-        _at_least("num_nodes", self.num_nodes, 1)
-        _within("seed", self.seed, 0, 2**32 - 1)
+        if self.conversion is not None and not self.conversion.neurons:
+            object.__setattr__(self, "conversion", None)
+        require_at_least("epochs", self.epochs, 1)
+        require_at_least("num_nodes", self.num_nodes, 1)
+        require_within("seed", self.seed, 0, 2**32 - 1)
         if isinstance(self.devices, int):
-            _at_least("devices", self.devices, 1)
+            require_at_least("devices", self.devices, 1)
         processes = self.num_nodes * (self.devices if isinstance(self.devices, int) else 1)
         if processes < 1 or self.data.batch_size % processes:
             raise ValueError(
@@ -249,16 +257,38 @@ class DemoConfig:
                 raise ValueError(f"demo expects {name} >= 1; got {getattr(self, name)}.")
 
 
-def _at_least(name: str, value: float, low: float) -> None:
-    if not value >= low:
-        raise ValueError(f"{name} expects a number >= {low}; got {value}.")
+@dataclass(frozen=True, kw_only=True)
+class ConvertConfig:
+    """A conversion.
 
+    Args:
+        target: the folder of a trained run, or MODULE:FUNCTION, an import path of what makes a network, such as
+            torchvision.models:resnet18.
+        explain: only say what would become of every call; needs no data.
+        weights: for MODULE:FUNCTION, a file of weights: safetensors, or a state dict that torch.save wrote.
+        samples: for MODULE:FUNCTION, calibration inputs [samples, *unit]: a .npy file, or the only tensor of a
+            .safetensors file. A run has its own training data.
+        root: folder of all data sets; None is the default one.
+        neuron: "group", "signed-group" or "if".
+        time_steps: T (>= 1).
+        members: levels of a Group Neuron; None takes those of the run's QCFS, else 16.
+        thresholds: "mse", "lloyd", "percentile:P", "max" or "from_model".
+        granularity: a threshold per "channel" or per "layer".
+        calibrate: "bias" or "none".
+        max_pool: "exact", "pre" or "average".
+        unsupported: "error", "differential" or "keep".
+    """
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name} expects a number in [{low}, {high}]; got {value}.")
-
-
-def _known(name: str, value: str, known: Iterable[str]) -> None:
-    if value not in (names := list(known)):
-        raise ValueError(f"{name} expects a name it knows; got {value!r}. {nearest(value, names)}")
+    target: str
+    explain: bool = False
+    weights: Path | None = None
+    samples: Path | None = None
+    root: Path | None = None
+    neuron: str = "group"
+    time_steps: int = 1
+    members: int | None = None
+    thresholds: str = "mse"
+    granularity: str = "channel"
+    calibrate: str = "none"
+    max_pool: str = "exact"
+    unsupported: str = "error"

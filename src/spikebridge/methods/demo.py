@@ -59,9 +59,6 @@ def run(config: DemoConfig, *, console: Console | None = None) -> RunRecord:
     text = caption(members=config.levels, test_images=len(split.test))
     console.print(terminal_table(f"Test accuracy in %, seed {config.seed}", columns, rows, caption=text))
     (config.output / "table.md").write_text(markdown_table(columns, rows) + "\n\n" + text + "\n")
-    start = time.perf_counter()
-    figures = draw(config.output, comparisons, split, config.levels)
-    timings["draw"] = time.perf_counter() - start
     record = RunRecord(
         name=config.output.name,
         method="demo",
@@ -73,9 +70,12 @@ def run(config: DemoConfig, *, console: Console | None = None) -> RunRecord:
         results={"epochs": epochs, "quantised": {name: by_levels(found) for name, found in comparisons.items()}},
         timings_s=timings,
     )
+    start = time.perf_counter()
+    figures = draw(config.output, record)
+    timings["draw"] = time.perf_counter() - start
     record.save(config.output / "record.json")
     for path in [*figures, config.output / "table.md", config.output / "record.json"]:
-        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+        console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
     return record
 
 
@@ -117,10 +117,9 @@ def _compare(network: nn.Module, split: Split, config: DemoConfig, progress: Pro
     kind: Literal["ann", "quantised"] = "quantised" if is_quantised else "ann"
     task = progress.add_task(f"convert {name}", total=len(NEURONS) + 1, note="")
     own = measure(network, test, name=name, kind=kind, bits=bits_of(config.levels, 1) if is_quantised else 32)
-    spiking, networks, thresholds = {}, {}, []
+    spiking, thresholds = {}, []
     for neuron, code in NEURONS.items():
         conversion = convert(network, calibration, neuron=code, members=config.levels)
-        networks[neuron] = conversion.model
         bits = bits_of(1 if code == "if" else config.levels, TIME_STEPS[-1])
         label = f"{neuron}, from {name}"
         steps = TIME_STEPS[-1]
@@ -145,7 +144,7 @@ def _compare(network: nn.Module, split: Split, config: DemoConfig, progress: Pro
         for levels in (TIME_STEPS[-1], TIME_STEPS[-1] * config.levels)
     ]
     progress.advance(task)
-    return Comparison(own=own, spiking=spiking, networks=networks, quantised=quantised, matched=matched)
+    return Comparison(own=own, spiking=spiking, quantised=quantised, matched=matched)
 
 
 def _quantise(network: nn.Module, thresholds: list[float], levels: int) -> nn.Module:

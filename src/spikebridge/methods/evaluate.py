@@ -10,10 +10,11 @@ from rich.console import Console
 
 from ..data import load
 from ..measure import RunRecord
+from .build import network_for
 from .config import ConversionConfig, EvaluateConfig
 from .settings import as_plain, read_config
 from .summary import show
-from .train import evaluate, network_for
+from .testing import evaluate
 
 RECORD = "evaluation.json"
 
@@ -43,7 +44,7 @@ def run(config: EvaluateConfig, *, console: Console | None = None) -> RunRecord:
     )
     record.save(config.run / RECORD)
     show(record, console=console)
-    console.print(f"wrote {config.run / RECORD}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {config.run / RECORD}", highlight=False, markup=False, soft_wrap=True)
     return record
 
 

@@ -7,8 +7,12 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from .. import data
+
+_WIDE = 100
+"""Columns of a terminal from which on the licence has one of its own."""
 
 
 def get(name: str, *, root: Path | None = None, console: Console | None = None) -> Path:
@@ -22,9 +26,12 @@ def show(*, root: Path | None = None, console: Console | None = None) -> None:
     """Print every data set, its size and licence, and whether it is here."""
     console = console or Console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("name", "MB", "here", "what", "licence"):
-        table.add_column(column, justify="right" if column == "MB" else "left", no_wrap=column in ("name", "here"))
+    is_wide = console.width >= _WIDE
+    for column in ("name", "MB", "here", *(("what", "licence") if is_wide else ("what, licence",))):
+        is_short = column in ("name", "MB", "here")
+        table.add_column(column, justify="right" if column == "MB" else "left", no_wrap=is_short, overflow="fold")
     for row in data.listing(root=root):
         size = str(row.download_mb) if row.download_mb else "-"
-        table.add_row(row.name, size, "yes" if row.is_here else "no", row.description, row.licence)
+        about = (row.description, row.licence) if is_wide else (f"{row.description}\n{row.licence}",)
+        table.add_row(*map(Text, (row.name, size, "yes" if row.is_here else "no", *about)))
     console.print(table)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import yaml
 from rich.console import Console
-from torch import Tensor, nn
 
-from ..core.readout import outputs_over_time
 from ..data import load
-from .build import build_learner
+from ..training.fit import check_start
+from .build import build_learner, machines_of, network_for
 from .config import TrainConfig
+from .folder import check_folder
+from .memory import activation_bytes, weight_bytes
 from .settings import as_plain
-from .train import network_for
-
-PROBE = 2
-"""Samples of the forward that is measured; what a step keeps grows in proportion to the batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +25,7 @@ class Plan:
         train, validation, test: samples.
         steps: optimiser steps, all epochs together.
         weight_bytes: of parameters, their gradients and the optimiser's state.
-        activation_bytes: that one process keeps from the forward to the backward pass of a step.
+        activation_bytes: estimate of what one process keeps from the forward to the backward pass of a step.
     """
 
     parameters: int
@@ -41,55 +37,43 @@ class Plan:
     activation_bytes: int
 
 
-def plan(config: TrainConfig) -> Plan:
-    """Build the network, run it forward on two samples and count.
+def plan(config: TrainConfig, *, resume: bool = False) -> Plan:
+    """Build the network, take two small steps forward and count; nothing is trained and nothing written.
 
-    Activations are what autograd saved there, in the run's precision, scaled to one process's share of a batch; the
-    compiler may keep less, and the allocator needs some more.
+    Raises:  ValueError, OSError: whatever would keep the run from starting.
     """
     split = load(config.data.name, root=config.data.root, seed=config.seed)
     network, classes = network_for(config, split)
+    check_folder(config, resume=resume)
     learner = build_learner(config, network, classes=classes, compiled=False)
+    check_start(learner, machines=machines_of(config), resume_from=config.folder if resume else None)
     devices = config.devices if isinstance(config.devices, int) else 1
-    processes = config.num_nodes * devices
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    state = 2 if config.optimiser.name == "adamw" else int(config.optimiser.momentum > 0)
-    saved = saved_bytes(learner.model, split.train[:PROBE][0], precision=config.precision)
-    batch = config.data.batch_size
+    batch = min(config.data.batch_size, len(split.train))
+    copies = 2 if config.optimiser.name == "adamw" else int(config.optimiser.momentum > 0)
+    values, targets = split.train[:4]
     return Plan(
-        parameters=parameters,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
         train=len(split.train),
         validation=len(split.validation),
         test=len(split.test),
-        steps=config.epochs * max(1, len(split.train) // batch),
-        weight_bytes=4 * parameters * (2 + state),
-        activation_bytes=saved * batch // (PROBE * processes),
+        steps=config.epochs * max(1, len(split.train) // config.data.batch_size),
+        weight_bytes=weight_bytes(learner, precision=config.precision, copies=copies),
+        activation_bytes=activation_bytes(
+            learner,
+            (values, targets),
+            size=max(1, batch // (config.num_nodes * devices)),
+            precision=config.precision,
+        ),
     )
 
 
-def saved_bytes(network: nn.Module, values: Tensor, *, precision: str) -> int:
-    """Memory that autograd holds after one forward, parameters aside."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
-    held: dict[int, int] = {}
+def show(config: TrainConfig, *, resume: bool = False, console: Console | None = None) -> Plan:
+    """Print the resolved settings and the plan.
 
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            held[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16-mixed"):
-            outputs = outputs_over_time(network, values)
-    total = sum(held.values())
-    del outputs  # until here, so that no storage is counted twice under a recycled address
-    return total
-
-
-def show(config: TrainConfig, *, console: Console | None = None) -> Plan:
-    """Print the resolved settings and the plan."""
+    Raises:  ValueError, OSError: whatever would keep the run from starting.
+    """
     console = console or Console()
-    found = plan(config)
+    found = plan(config, resume=resume)
     console.print(yaml.safe_dump(as_plain(config), sort_keys=False), highlight=False, markup=False, soft_wrap=True)
     steps = f"{found.steps:,} steps in {config.epochs} epochs, batches of {config.data.batch_size}"
     lines = {
@@ -97,7 +81,8 @@ def show(config: TrainConfig, *, console: Console | None = None) -> Plan:
         "parameters": f"{found.parameters:,}",
         "training": steps,
         "memory": f"{_mib(found.weight_bytes)} for weights, gradients and optimiser, about "
-        f"{_mib(found.activation_bytes)} for the activations of a step in each process",
+        f"{_mib(found.activation_bytes)} for what a step keeps in each process (estimated from two small steps, "
+        f"uncompiled)",
         "folder": str(config.folder),
     }
     for name, text in lines.items():

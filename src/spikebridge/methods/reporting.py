@@ -34,6 +34,9 @@ def run(runs: Sequence[Path], *, output: Path | None = None, console: Console | 
     records = [record for path in files for record in RunRecord.load_all(path)]
     written = write_report(records, folder)
     console.print(
-        f"wrote {folder / 'index.html'} and {len(written) - 1} files beside it", highlight=False, soft_wrap=True
+        f"wrote {folder / 'index.html'} and {len(written) - 1} files beside it",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
     return written

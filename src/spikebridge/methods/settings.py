@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from ..core.catalogue import nearest
-from ..measure.files import write_whole
-from .config import TrainConfig
-
-
-class Parser(ArgumentParser):
-    """Refuses what it does not know, in one line that says what was probably meant."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, **settings})
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """End with the message; jsonargparse would print every option first."""
-        text = ". ".join([" ".join(message.split()).rstrip("."), *self._hints(message)])
-        if not self.exit_on_error:
-            raise ArgumentError(None, text) from ex
-        name = self.prog.replace(" [options]", "")
-        self.exit(2, f"{name}: {text}\n`{name} --help` lists what it accepts.\n")
-
-    def _hints(self, message: str) -> list[str]:
-        if not re.search("not accept|unrecognized|invalid choice", message):
-            return []
-        known = self._names()
-        quoted = [flag or word for flag, word in re.findall(r"--([\w.]+)|'([\w.]+)'", message)]
-        return [nearest(word, known, is_brief=True) for word in quoted if word not in known][:1]
-
-    def _names(self) -> set[str]:
-        """Every option, of subcommands too, in full and by its last part."""
-        names: set[str] = set()
-        for action in self._actions:
-            names |= {action.dest, action.dest.rpartition(".")[2]}
-            for command, parser in action.choices.items() if isinstance(action.choices, dict) else ():
-                names |= {command, *(parser._names() if isinstance(parser, Parser) else ())}
-        return names
+from ..core.files import write_whole
+from .config import ConversionConfig, TrainConfig
+from .parsing import Parser as Parser
+from .parsing import SectionedParser, SettingsFile
 
 
 def as_plain(config: Any) -> dict[str, Any]:
@@ -60,9 +29,12 @@ def write_config(config: Any, path: Path) -> None:
 
 def train_parser(*, exit_on_error: bool = True) -> Parser:
     """What reads a :class:`TrainConfig` from YAML files and flags: typed, and unknown keys are refused."""
-    parser = Parser(exit_on_error=exit_on_error)
-    parser.add_argument("--config", action="config", help="YAML file of settings; flags after it win")
-    parser.add_class_arguments(TrainConfig)
+    parser = SectionedParser(exit_on_error=exit_on_error)
+    parser.add_argument("--config", action=SettingsFile, help="YAML file of settings; flags after it win")
+    parser.add_class_arguments(TrainConfig, skip={"conversion"})
+    # Not as one optional argument: what is wrong inside it could only be told as wrong for all it may be.
+    parser.add_class_arguments(ConversionConfig, "conversion")
+    parser.sections = frozenset(entry.name for entry in fields(TrainConfig) if is_dataclass(entry.default_factory))
     return parser
 
 
@@ -82,8 +54,10 @@ def read_config(path: Path) -> TrainConfig:
 
 def to_config(parser: ArgumentParser, parsed: Any) -> TrainConfig:
     """The typed settings of what ``parser`` has read."""
-    made = getattr(parser, "instantiate", None) or parser.instantiate_classes
-    settings = {key: value for key, value in made(parsed).as_dict().items() if key in TrainConfig.__dataclass_fields__}
+    given, made = parsed.clone(), getattr(parser, "instantiate", None) or parser.instantiate_classes
+    if given.get("conversion") is None:
+        given["conversion.neurons"] = ()
+    settings = {key: value for key, value in made(given).as_dict().items() if key in TrainConfig.__dataclass_fields__}
     return TrainConfig(**settings)
 
 

@@ -26,11 +26,15 @@ def cnn(
 
     Shapes:  [batch, in_channels, image_size, image_size] -> [batch, classes]; with a neuron, [time, ...] before both.
 
+    Raises:  ValueError: images of fewer than 4 x 4 pixels, of which nothing is left after the second pool.
+
     >>> import torch
     >>> from spikebridge import LIF
     >>> cnn()(torch.zeros(2, 1, 8, 8)).shape, cnn(activation=LIF)(torch.zeros(4, 2, 1, 8, 8)).shape
     (torch.Size([2, 10]), torch.Size([4, 2, 10]))
     """
+    if image_size < 4:
+        raise ValueError(f"cnn expects images of at least 4 x 4 pixels; got image_size = {image_size}. Enlarge them.")
     first, second, third = widths
     features = third * (image_size // 4) ** 2
     stages = [

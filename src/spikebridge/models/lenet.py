@@ -19,6 +19,7 @@ def lenet(
     """Two convolutions of 5x5, two average pools, two hidden layers and a readout: LeNet-5 with BatchNorm.
 
     Shapes:  [batch, in_channels, image_size, image_size] -> [batch, classes]; with a neuron, [time, ...] before both.
+    Raises:  ValueError: images of fewer than 12 x 12 pixels, of which nothing is left after the second pool.
     Source:  LeCun et al., Proc. IEEE 1998: its sizes (6, 16, 120, 84).
     Deviates:  BatchNorm before each activation of a convolution; every map sees every map; plain average pools and a
         linear readout; padded first convolution at every image size.
@@ -26,6 +27,10 @@ def lenet(
     >>> sum(parameter.numel() for parameter in lenet().parameters())
     61728
     """
+    if image_size < 12:
+        raise ValueError(
+            f"lenet expects images of at least 12 x 12 pixels; got image_size = {image_size}. Take the cnn."
+        )
     side = (image_size // 2 - 4) // 2
     stages: list[list[nn.Module]] = [
         [nn.Conv2d(in_channels, 6, 5, padding=2, bias=False), nn.BatchNorm2d(6)],

@@ -9,8 +9,8 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
+from ..core.files import write_whole
 from ..measure.costs import HOROWITZ_45NM, EnergyCosts
-from ..measure.files import write_whole
 from ..measure.record import RunRecord
 from .compare import Group, pool
 from .comparison import comma_separated, markdown

@@ -39,8 +39,7 @@ def _picture(
     curves = [curve for index, group in enumerate(groups) for curve in _curves(group, index, metrics, factor)]
     if not curves:
         return None
-    is_alone = len(groups) == 1
-    labels = shortened([curve.metric if is_alone else f"{curve.group}: {curve.metric}" for curve in curves])
+    labels = shortened([_label(curve, is_alone=len(groups) == 1, is_only=len(metrics) == 1) for curve in curves])
     with canvas(height_with_legend(2.8, labels)) as figure:
         axes = figure.subplots()
         handles = []
@@ -71,6 +70,12 @@ def _curves(group: Group, index: int, metrics: tuple[str, ...], factor: float) -
         if rows:
             found.append(_Curve(group.label, metric.replace("/", " "), rows, index, metric != metrics[0]))
     return found
+
+
+def _label(curve: _Curve, *, is_alone: bool, is_only: bool) -> str:
+    """What tells a curve from the others: its group, and of what; the axis says of which quantity."""
+    metric = curve.metric.partition(" ")[0]
+    return metric if is_alone else curve.group if is_only else f"{curve.group}: {metric}"
 
 
 def _finding(curve: _Curve) -> str:

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..measure.statement import JOULES
+from ..measure.statement import MISSING as MISSING
+from ..measure.statement import energy as energy
 from .compare import Sample
 
-MISSING = "\u2013"
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
-_JOULES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def energy_scale(samples: Iterable[Sample]) -> Scale:
     >>> scale.of(Sample.of([3.1e3])), scale.symbol
     ('3.1', 'nJ')
     """
-    return _scale([sample.mean for sample in samples if sample], _JOULES)
+    return _scale([sample.mean for sample in samples if sample], JOULES)
 
 
 def _scale(values: list[float], units: Sequence[tuple[float, str]]) -> Scale:
@@ -122,16 +123,3 @@ def kept_together(text: str) -> str:
     """
     text = re.sub(r"(?<=\d) (?=(?:%|[pnµm]?J|bits?|steps?|points?)\b|%)", "\u00a0", text)
     return re.sub(r"\bT = (?=\d)", "T\u00a0=\u00a0", text.replace(" ± ", "\u00a0±\u00a0"))
-
-
-def energy(picojoules: float) -> str:
-    """One energy with its unit, three digits long.
-
-    >>> energy(1234.0), energy(0.5), energy(2_000_000.0)
-    ('1.23 nJ', '0.50 pJ', '2.00 µJ')
-    """
-    if not math.isfinite(picojoules):
-        return MISSING
-    unit, symbol = next((pair for pair in _JOULES if abs(picojoules) >= pair[0]), _JOULES[-1])
-    shown = picojoules / unit
-    return f"{shown:.{max(0, 2 - max(0, math.floor(math.log10(abs(shown) or 1))))}f} {symbol}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,22 @@ class Row:
 
 def terminal_table(title: str, columns: Sequence[str], rows: Sequence[Row], *, caption: str = "") -> Table:
     """The rows as a table for ``rich`` to print; the first column is the rows' name."""
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
+    # As Text: a name such as "[red]" is a name, and no colour.
+    table = Table(
+        title=Text(title),
+        caption=Text(caption) if caption else None,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
     table.padding, table.pad_edge, table.collapse_padding = (0, 1), False, True
-    table.add_column(columns[0], no_wrap=True)
+    table.add_column(Text(columns[0]), no_wrap=True)
     for column in columns[1:]:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(Text(column), justify="right", no_wrap=True)
     for index, row in enumerate(rows):
         if row.is_heading and index:
             table.add_section()
-        table.add_row(row.name, *row.cells, style="bold" if row.is_heading else None)
+        table.add_row(*map(Text, (row.name, *row.cells)), style="bold" if row.is_heading else None)
     return table
 
 

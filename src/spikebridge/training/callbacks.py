@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 
 from .batches import seed_of
+from .logs import write_table
 
 
 class SeedEachEpoch(Callback):
@@ -30,12 +31,16 @@ class SeedEachEpoch(Callback):
 class EpochMetrics(Callback):
     """Keep every epoch's metrics and time, through interruptions, for the record.
 
+    Args:
+        table: a CSV file that holds the metrics after every epoch, those before an interruption included.
+
     Attributes:
         epochs: per epoch, metric -> value.
         seconds: time of all epochs, validation included.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, table: Path | None = None) -> None:
+        self.table = table
         self.epochs: list[dict[str, float]] = []
         self.seconds = 0.0
         self._began = 0.0
@@ -47,6 +52,8 @@ class EpochMetrics(Callback):
         self.seconds += time.perf_counter() - self._began
         found = {name: value.item() for name, value in trainer.callback_metrics.items()}
         self.epochs.append({"epoch": trainer.current_epoch + 1, **dict(sorted(found.items()))})
+        if self.table is not None and trainer.is_global_zero:
+            write_table(self.epochs, self.table)
 
     def state_dict(self) -> dict[str, Any]:
         return {"epochs": self.epochs, "seconds": self.seconds}

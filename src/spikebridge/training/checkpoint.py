@@ -1,22 +1,26 @@
 """Checkpoints that hold numbers and nothing that runs: tensors in safetensors, the rest as JSON beside them.
 
 A checkpoint is one ``.safetensors`` file. Its tensors have the names of their places in the checkpoint; everything
-else stands as JSON in the file's metadata. Reading one can execute nothing, unlike a pickle.
+else stands as JSON in the file's metadata, with a checksum over both. Reading one can execute nothing, unlike a pickle.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.plugins import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..core.files import whole
+
 _WEIGHTS = "state_dict"
+_CHECKSUM = "sha256"
 
 
 class SafetensorsIO(CheckpointIO):
@@ -42,17 +46,13 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     """
     tensors: dict[str, Tensor] = {}
     structure = _take_apart(checkpoint, "", tensors)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        save_file(tensors, partial, metadata={"structure": json.dumps(structure)})
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except SafetensorError as error:
-        raise OSError(f"cannot write the checkpoint {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    # One entry of metadata: safetensors writes several in any order, and the same checkpoint shall be the same bytes.
+    text = json.dumps({**structure, _CHECKSUM: _checksum(structure, tensors)})
+    with whole(path) as partial:
+        try:
+            save_file(tensors, partial, metadata={"structure": text})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, cut short, or not a checkpoint of this library.
+        ValueError: the file is damaged, in its numbers too, cut short, or not a checkpoint of this library.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no checkpoint {path}.")
@@ -68,6 +68,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             structure = json.loads((file.metadata() or {})["structure"])
+        _require_unchanged(structure, tensors)
         checkpoint: dict[str, Any] = _put_together(structure, tensors)
     except (SafetensorError, KeyError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(
@@ -92,10 +93,21 @@ def fitting_weights(network: nn.Module, path: Path) -> dict[str, Tensor]:
 
     Raises:  ValueError: see :func:`load_weights`.
     """
-    weights = read_checkpoint(path).get(_WEIGHTS)
+    return weights_of(read_checkpoint(path), network, path=path)
+
+
+def weights_of(checkpoint: dict[str, Any], network: nn.Module, *, path: Path) -> dict[str, Tensor]:
+    """The weights in what was read from ``path``, if they fit the network.
+
+    Raises:  ValueError: see :func:`load_weights`.
+    """
+    weights = checkpoint.get(_WEIGHTS)
     if not isinstance(weights, dict):
         raise ValueError(f"{path} holds no weights. Pass best.safetensors or last.safetensors of a run.")
-    own: dict[str, Tensor] = {name.removeprefix("model."): value for name, value in weights.items()}
+    # An objective with buffers stores them beside the network's.
+    own: dict[str, Tensor] = {
+        name.removeprefix("model."): value for name, value in weights.items() if name.startswith("model.")
+    }
     misfits = _misfits(own, network.state_dict())
     if misfits:
         more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
@@ -141,5 +153,23 @@ def _put_together(structure: Any, tensors: dict[str, Tensor]) -> Any:
         return tensors[content]
     if kind == "dict":
         return {key: _put_together(entry, tensors) for key, entry in content}
+    if kind not in ("tuple", "list"):
+        raise ValueError(f"unknown kind {kind!r}")
     parts = [_put_together(entry, tensors) for entry in content]
     return tuple(parts) if kind == "tuple" else parts
+
+
+def _checksum(structure: Any, tensors: dict[str, Tensor]) -> str:
+    """Over the structure, and over the name, kind, shape and bytes of every tensor."""
+    found = hashlib.sha256(json.dumps(structure).encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        found.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _require_unchanged(structure: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Files of before there were checksums have none."""
+    expected = structure.pop(_CHECKSUM, None)
+    if expected is not None and expected != _checksum(structure, tensors):
+        raise ValueError("its checksum does not fit its content")

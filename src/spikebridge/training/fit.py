@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins import DoublePrecision
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
+from ..core.process import lost_processes_named
 from .batches import Batches
 from .callbacks import Bar, Checkpoint, EpochMetrics, SeedEachEpoch
-from .checkpoint import SafetensorsIO, fitting_weights, read_checkpoint
+from .checkpoint import SafetensorsIO, fitting_weights, read_checkpoint, weights_of
 from .learner import Learner
+from .logs import METRICS, Events, writers_quiet
 from .machines import Machines
+from .optimiser import parameter_groups
+from .sharded import Sharded, check_sharding
 from .synced import SyncEverywhere
 
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -70,21 +73,22 @@ def fit(
 
     Raises:
         FileNotFoundError: there is nothing to resume. ValueError: the checkpoint is damaged or of another network.
+        LostProcessError: another process of this run has ended. OSError: the disk is full.
         KeyboardInterrupt: the run was interrupted; what earlier epochs left behind is whole.
     """
-    metrics = EpochMetrics()
+    metrics = EpochMetrics(None if folder is None else folder / METRICS)
     kept: list[Callback] = [SeedEachEpoch(batches.seed), metrics, *callbacks]
     if show_progress:
         kept.append(Bar(leave=False))
     if folder is not None:
         kept += _checkpoints(folder, choose=batches.validation is not None)
-    last = _checked(folder, learner) if resume else None
-    with _quiet(), _plain_errors():
+    last = _checked(folder, learner, choose=batches.validation is not None) if resume else None
+    with _quiet(), writers_quiet(), _plain_errors(), lost_processes_named():
         trainer = Trainer(
             **_places(machines or Machines()),
             max_epochs=epochs,
             callbacks=kept,
-            logger=[TensorBoardLogger(folder, "tensorboard"), CSVLogger(folder, "csv")] if folder else False,
+            logger=False if folder is None else Events(folder),
             enable_checkpointing=folder is not None,
             enable_progress_bar=show_progress,
             enable_model_summary=False,
@@ -97,25 +101,39 @@ def fit(
     return Fitted(learner.model, metrics.epochs, metrics.seconds, trainer.is_global_zero)
 
 
+def check_start(learner: Learner, *, machines: Machines, resume_from: Path | None = None) -> None:
+    """Refuse what :func:`fit` would refuse: devices that are not there, nothing to train, nothing to resume from.
+
+    Args:
+        learner: the network, its objective and its optimiser.
+        machines: devices, strategy and precision.
+        resume_from: the folder of a run to go on with.
+
+    Raises:  ValueError, OSError: as :func:`fit`.
+    """
+    parameter_groups(learner.model)
+    if resume_from is not None:
+        _checked(resume_from, learner, choose=True)
+    with _quiet(), writers_quiet(), _plain_errors():
+        Trainer(**_places(machines), logger=False, enable_checkpointing=False, enable_progress_bar=False)
+
+
 def _places(machines: Machines) -> dict[str, Any]:
-    on_cpu = machines.accelerator == "cpu" or (machines.accelerator == "auto" and not torch.accelerator.is_available())
+    plugins: list[Any] = [SafetensorsIO(), SyncEverywhere(machines.device)]
+    precision: dict[str, Any] = {"precision": machines.precision}
     if machines.strategy == "fsdp":
-        raise ValueError(
-            "strategy 'fsdp' is not supported yet: Lightning flattens parameters before they are grouped and stores "
-            "pickles. Use 'ddp'; what fills the memory of a spiking network is activations, which FSDP does not shard."
-        )
-    # PyTorch's own synced norm runs on accelerators only.
-    plugins: list[Any] = [SafetensorsIO()]
-    if on_cpu:
-        plugins.append(SyncEverywhere())
+        check_sharding(machines)
+        if machines.precision == "64-true":
+            # By name, Lightning refuses it for every strategy of this kind; ours converts before it shards.
+            plugins, precision = [*plugins, DoublePrecision()], {}
     return {
         "accelerator": machines.accelerator,
         "devices": machines.devices,
         "num_nodes": machines.num_nodes,
-        "strategy": machines.strategy,
-        "precision": machines.precision,
+        "strategy": Sharded() if machines.strategy == "fsdp" else machines.strategy,
         "plugins": plugins,
-        "sync_batchnorm": not on_cpu,
+        "inference_mode": machines.strategy != "fsdp",  # what is gathered in inference mode cannot be trained after
+        **precision,
     }
 
 
@@ -128,14 +146,17 @@ def _checkpoints(folder: Path, *, choose: bool) -> list[Callback]:
     return [best, last] if choose else [last]
 
 
-def _checked(folder: Path | None, learner: Learner) -> Path:
+def _checked(folder: Path | None, learner: Learner, *, choose: bool) -> Path:
     if folder is None:
         raise ValueError("fit expects a folder to resume from; got none.")
     last = folder / LAST
     if not last.exists():
         raise FileNotFoundError(f"There is nothing to resume: {last} does not exist. Start without resume.")
-    fitting_weights(learner.model, last)
-    if "optimizer_states" not in read_checkpoint(last):
+    checkpoint = read_checkpoint(last)
+    weights_of(checkpoint, learner.model, path=last)
+    if choose:
+        fitting_weights(learner.model, folder / BEST)  # may stay the best, and is read at the end
+    if "optimizer_states" not in checkpoint:
         raise ValueError(f"{last} holds weights alone, as best.safetensors does; training cannot go on from it.")
     return last
 
@@ -164,6 +185,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\.")
             warnings.filterwarnings("ignore", module=r"torch\.optim\.lr_scheduler", message=".*lr_scheduler.step.*")
+            # Nothing here changes in place what a part of a sharded network returns.
+            warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machines:
@@ -23,3 +25,14 @@ class Machines:
     num_nodes: int = 1
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+
+    @property
+    def device(self) -> torch.device:
+        """The kind of device that computes; the CPU where the accelerator asked for is not there."""
+        return device_for(self.accelerator)
+
+
+def device_for(accelerator: str) -> torch.device:
+    """The kind of device that "auto", "cpu", "gpu" or "mps" comes to on this machine."""
+    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return torch.device("cpu") if there is None or accelerator == "cpu" else there

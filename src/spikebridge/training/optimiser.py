@@ -16,6 +16,8 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     A neuron's own parameters never decay, whatever their shape: a decayed leak or threshold drifts for no reason.
     Neither do biases, norm scales and thresholds, which are numbers or one per channel.
 
+    Raises:  ValueError: no parameter is trained.
+
     >>> [len(group["params"]) for group in parameter_groups(nn.Linear(3, 2))]
     [1, 1]
     """
@@ -23,6 +25,11 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
         id(parameter) for module in network.modules() if isinstance(module, Neuron) for parameter in module.parameters()
     }
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ValueError(
+            "parameter_groups expects at least one parameter that is trained; got a network where none has "
+            "requires_grad. Unfreeze a part of it."
+        )
     decaying = [parameter for parameter in trained if parameter.ndim >= 2 and id(parameter) not in of_neurons]
     chosen = {id(parameter) for parameter in decaying}
     steady = [parameter for parameter in trained if id(parameter) not in chosen]

@@ -61,8 +61,10 @@ class SyncedBatchNorm(_BatchNorm):
         variance = cast(Tensor, _SumOfAll.apply(centred.square().sum(axes))) / count
         self._remember(mean.detach(), variance.detach(), count.detach())
         normal = centred * torch.rsqrt(variance + self.eps).view(shape)
-        if self.affine:
-            normal = normal * self.weight.view(shape) + self.bias.view(shape)
+        if self.weight is not None:
+            normal = normal * self.weight.view(shape)
+        if self.bias is not None:
+            normal = normal + self.bias.view(shape)
         return normal.to(input.dtype)
 
     @torch.no_grad()
@@ -78,22 +80,33 @@ class SyncedBatchNorm(_BatchNorm):
 class SyncEverywhere(LayerSync):
     """Lightning's place for replacing norms by synced ones, and for putting them back after training.
 
-    The layers stay the objects they are, with their parameters, buffers and hooks; only their class changes.
+    The layers stay the objects they are, with their parameters, buffers and hooks; only their class changes, to
+    PyTorch's ``SyncBatchNorm`` on accelerators and to :class:`SyncedBatchNorm` on the CPU, and back.
+
+    Deviates:  Lightning's own leaves every norm a new object of a private class.
+
+    Args:
+        device: where training runs.
     """
+
+    def __init__(self, device: torch.device) -> None:
+        self.kind: type[_BatchNorm] = SyncedBatchNorm if device.type == "cpu" else nn.SyncBatchNorm
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Make every BatchNorm a synced one."""
         for layer in model.modules():
             if type(layer) in _KINDS:
-                layer._was = type(layer)  # type: ignore[assignment]
-                layer.__class__ = SyncedBatchNorm
+                layer.__dict__["_was"] = type(layer)
+                layer.__dict__["process_group"] = None  # what SyncBatchNorm reads: all processes
+                layer.__class__ = self.kind
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
         """Undo :meth:`apply`."""
         for layer in model.modules():
-            if isinstance(layer, SyncedBatchNorm):
-                layer.__class__ = cast(type[_BatchNorm], layer.__dict__.pop("_was"))  # type: ignore[assignment]
+            if "_was" in layer.__dict__:
+                layer.__class__ = layer.__dict__.pop("_was")
+                del layer.__dict__["process_group"]
         return model
 
 

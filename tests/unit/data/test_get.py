@@ -158,3 +158,19 @@ def test_the_root_is_the_environments_or_the_cache(monkeypatch: pytest.MonkeyPat
     assert data.default_root() == Path.home() / ".cache/spikebridge/data"
     monkeypatch.setenv("SPIKEBRIDGE_DATA", str(tmp_path / "shared"))
     assert data.default_root() == tmp_path / "shared"
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_a_set_that_may_not_be_read_is_not_called_missing(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "secret"))
+
+    for path in FILES:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    monkeypatch.setattr(*((Path, "stat") if what == "folder" else (store, "digest_of")), refuse)
+    for ask in (data.load, data.get):
+        with pytest.raises(DataError, match=r"Cannot read .*secret: Permission denied. Allow this user to read it, or"):
+            ask(collection(), root=tmp_path)

@@ -98,3 +98,8 @@ def test_augmented_images_are_shifts_and_mirrors_of_their_own() -> None:
 def test_no_padding_and_no_mirror_change_nothing() -> None:
     images = torch.rand(3, 1, 4, 4)
     assert torch.equal(CropFlip(padding=0, flip=False)(images), images)
+
+
+def test_a_network_without_a_trained_parameter_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"expects at least one parameter that is trained; got a network where none"):
+        parameter_groups(nn.Linear(3, 2).requires_grad_(False))

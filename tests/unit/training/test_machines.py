@@ -1,0 +1,48 @@
+"""Where training runs, and whether that place has a compiler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from spikebridge.training import Machines, compiler, compiler_problem
+from spikebridge.training.machines import device_for
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that seems to have one."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+
+
+@pytest.mark.parametrize(("accelerator", "device"), [("auto", "cuda"), ("gpu", "cuda"), ("cpu", "cpu")])
+@pytest.mark.usefixtures("gpu")
+def test_the_device_follows_the_accelerator(accelerator: Any, device: str) -> None:
+    assert Machines(accelerator=accelerator).device == device_for(accelerator) == torch.device(device)
+
+
+@pytest.mark.parametrize("accelerator", ["auto", "cpu", "gpu", "mps"])
+def test_without_an_accelerator_everything_is_the_cpu(accelerator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    assert device_for(accelerator) == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("accelerator", "device"), [("auto", "cuda"), ("cpu", "cpu")])
+@pytest.mark.usefixtures("gpu")
+def test_the_compiler_is_tried_on_the_device_that_trains(
+    accelerator: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def ones(size: int, *, device: torch.device) -> None:
+        tried.append(device.type)
+        raise RuntimeError(f"\nno compiler for {device.type}\nand a long story")
+
+    compiler._problem_on.cache_clear()
+    monkeypatch.setattr(torch, "ones", ones)
+    assert [compiler_problem(accelerator), compiler_problem(accelerator)] == [f"no compiler for {device}"] * 2
+    assert tried == [device]
+    compiler._problem_on.cache_clear()
