@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,8 +13,12 @@ from ..core.gradient import quantise
 from .rule import Activation
 
 BINS = 1024
-COARSE, FINE = 30, 12
-"""Candidates for a threshold: first over the whole range, then about the best."""
+COARSE, WIDER, FINE = 30, (1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0), 12
+"""Candidates for a threshold: first over what was seen, and beyond it, then about the best."""
+TAIL_SHARE, TAIL_LEAST = 0.01, 16.0
+"""Which targets are a channel's tail: the largest hundredth, but at least so many."""
+ROWS = 8
+"""Channels that are fitted at once."""
 STRIDE = 4
 """Lloyd's steps are short where levels are fine; this many are taken at once, and the best point is kept."""
 
@@ -52,6 +58,26 @@ class Seen:
         centres = torch.where(sums[0] > 0, sums[1] / sums[0].clamp(min=1), 0.0)
         return cls(centres, sums[0], sums[2], power)
 
+    def in_parts(self) -> Iterator[Seen]:
+        """The same, a few channels at a time, so that a search over many candidates stays in the processor's cache."""
+        parts = (torch.split(tensor, ROWS) for tensor in (self.centres, self.counts, self.targets, self.power))
+        return (Seen(*rows) for rows in zip(*parts, strict=True))
+
+    @cached_property
+    def tail(self) -> Tail:
+        """What lies beyond the largest target that was seen."""
+        sizes = (self.targets / self.counts.clamp(min=1)).abs()
+        order = sizes.argsort(1, descending=True)
+        sizes, counts = sizes.gather(1, order), self.counts.gather(1, order)
+        above = counts.cumsum(1)
+        wanted = (TAIL_SHARE * above[:, -1:]).clamp(min=TAIL_LEAST)
+        last = torch.searchsorted(above, wanted).clamp(max=counts.shape[1] - 1)
+        start = sizes.gather(1, last)
+        in_tail = (torch.arange(counts.shape[1], device=counts.device) <= last) & (counts > 0)
+        number = (counts * in_tail).sum(1)
+        excess = ((sizes - start) * counts * in_tail).sum(1) / number.clamp(min=1)
+        return Tail(start[:, 0], excess, number, sizes[:, 0])
+
     @property
     def reach(self) -> Tensor:
         """[channels] the largest size of a mean target, or of a current where that is larger."""
@@ -61,18 +87,54 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Tail:
+    """The largest targets of a channel, as an exponential distribution above a start.
+
+    Few samples say little of what is beyond the largest of them, and a threshold there clips all of it; where levels
+    are fine that is the greater error. n targets that exceed the start by s on average leave, beyond a threshold,
+
+        sum of squared excess = 2 s^2 n exp(-(threshold - start) / s)
+
+    Attributes:
+        start: [channels] where the tail begins.
+        excess: [channels] s.
+        number: [channels] n.
+        largest: [channels] the largest target; up to it the samples speak for themselves.
+
+    Source:  peaks over a threshold, Pickands 1975, with the exponential as the limit.
+    """
+
+    start: Tensor
+    excess: Tensor
+    number: Tensor
+    largest: Tensor
+
+    def clipped(self, thresholds: Tensor) -> Tensor:
+        """[channels] the sum of squares that a threshold is expected to clip beyond what was seen."""
+        beyond = torch.maximum(thresholds, self.largest) - self.start
+        excess = self.excess.clamp(min=1e-30)
+        return 2.0 * excess.square() * self.number * torch.exp(-beyond / excess)
+
+
+@dataclass(frozen=True)
 class Fit:
     """Settings of a site's neuron, per channel.
 
     Attributes:
         thresholds: [channels]; 0 where nothing was ever to be sent.
         bias: [channels] what is to be added to the current.
-        error: [channels] sum of squared differences from the targets.
+        error: [channels] sum of squared differences from the targets, seen and to be expected beyond them.
     """
 
     thresholds: Tensor
     bias: Tensor
     error: Tensor
+
+    @classmethod
+    def joined(cls, parts: Iterable[Fit]) -> Fit:
+        """Fits of some channels each, one after another."""
+        thresholds, bias, error = zip(*((part.thresholds, part.bias, part.error) for part in parts), strict=True)
+        return cls(torch.cat(thresholds), torch.cat(bias), torch.cat(error))
 
 
 def sent(currents: Tensor, level: Tensor, levels: int, *, negative: bool) -> Tensor:
@@ -85,18 +147,26 @@ def least_squares(seen: Seen, levels: int, activation: Activation, *, with_bias:
 
         min over threshold of  sum (target - sent(current + bias))^2
 
-    by search over a grid and a finer one about its best. With ``with_bias``, each candidate has the bias that makes
+    by search over a grid and a finer one about its best, what lies beyond the largest sample included as its
+    :class:`Tail` tells. With ``with_bias``, each candidate has the bias that makes
     the sum of what is sent that of the targets.
 
     Source:  the same criterion as for quantised weights and activations; cf. Li et al., arXiv 2106.06984, for SNNs.
     """
+    return Fit.joined(_least_squares(part, levels, activation, with_bias) for part in seen.in_parts())
+
+
+def _least_squares(seen: Seen, levels: int, activation: Activation, with_bias: bool) -> Fit:
     reach = seen.reach.clamp(max=activation.ceiling)
-    best = _best_of(seen, torch.linspace(0.05, 1.0, COARSE).tolist(), reach, levels, activation, with_bias)
+    shares: list[float] | list[Tensor] = [*torch.linspace(0.05, 1.0, COARSE).tolist(), *WIDER]
+    best = _best_of(seen, shares, reach, levels, activation, with_bias)
     share = torch.where(reach > 0, best.thresholds / reach.clamp(min=1e-30), 1.0)
     step = 0.95 / (COARSE - 1)
     offsets = torch.linspace(-step, step, FINE, dtype=torch.float64, device=share.device)
-    shares = [(share + offset).clamp(0.01, 1.0) for offset in offsets]
-    return _better(best, _best_of(seen, shares, reach, levels, activation, with_bias))
+    return _better(
+        best,
+        _best_of(seen, [(share + offset).clamp(min=0.01) for offset in offsets], reach, levels, activation, with_bias),
+    )
 
 
 def lloyd(seen: Seen, levels: int, activation: Activation, *, with_bias: bool, rounds: int = 100) -> Fit:
@@ -107,6 +177,11 @@ def lloyd(seen: Seen, levels: int, activation: Activation, *, with_bias: bool, r
 
     Source:  Lloyd's iteration; the form used for multi-threshold neurons by Huang et al., ICML 2025.
     """
+    parts = seen.in_parts()
+    return Fit.joined(_lloyd(part, levels, activation, with_bias, rounds) for part in parts)
+
+
+def _lloyd(seen: Seen, levels: int, activation: Activation, with_bias: bool, rounds: int) -> Fit:
     fit = best = _candidate(seen, 0.1 * seen.reach.clamp(max=activation.ceiling), levels, activation, with_bias)
     for _ in range(rounds):
         level = (fit.thresholds / levels)[:, None]
@@ -128,7 +203,7 @@ def _best_of(
 ) -> Fit:
     best = _candidate(seen, reach, levels, activation, bias)
     for share in shares:
-        best = _better(best, _candidate(seen, reach * share, levels, activation, bias))
+        best = _better(best, _candidate(seen, (reach * share).clamp(max=activation.ceiling), levels, activation, bias))
     return best
 
 
@@ -143,7 +218,9 @@ def _candidate(seen: Seen, thresholds: Tensor, levels: int, activation: Activati
     bias = _matching_bias(seen, level, levels, activation) if with_bias else torch.zeros_like(thresholds)
     out = _sent_in_bins(seen, level, bias, levels, activation)
     error = seen.power - 2 * (out * seen.targets).sum(1) + (out.square() * seen.counts).sum(1)
-    return Fit(thresholds, bias, error)
+    # A threshold at the ceiling clips nothing: neither does the activation go beyond.
+    beyond = torch.where(thresholds < activation.ceiling, seen.tail.clipped(thresholds), 0.0)
+    return Fit(thresholds, bias, error + beyond)
 
 
 def _sent_in_bins(seen: Seen, level: Tensor, bias: Tensor, levels: int, activation: Activation) -> Tensor:
