@@ -106,19 +106,22 @@ def sinabs(network: nn.Module, calibration: Tensor, recipe: str) -> Readouts:
     return readouts
 
 
+def settings() -> Iterator[dict[str, Any]]:
+    """Every setting that is measured."""
+    for calibrate in ("weights", "bias", "none"):
+        for time_steps, members in SETTINGS if calibrate != "none" else SETTINGS[:4]:
+            for neuron in ("group", "signed-group") if time_steps > 1 else ("group",):
+                yield {"time_steps": time_steps, "members": members, "neuron": neuron, "calibrate": calibrate}
+
+
 def jobs(depths: list[int], peers: bool) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """What is to be measured, depth, who and settings, the quick ones first."""
+    """What is to be measured: depth, who and settings."""
+    recipes = ("rate-coding 99.9 %", "rate-coding max", "local threshold balancing")
     for depth in depths:
         yield depth, "ann", {}
-    for time_steps, members in SETTINGS:
-        for calibrate in ("bias", "none") if time_steps == 1 else ("bias",):
-            for neuron in ("group", "signed-group") if time_steps > 1 else ("group",):
-                settings = {"time_steps": time_steps, "members": members, "neuron": neuron, "calibrate": calibrate}
-                yield from ((depth, "spikebridge", settings) for depth in depths)
-    if peers:
-        for depth in depths:
-            for recipe in ("rate-coding 99.9 %", "rate-coding max", "local threshold balancing"):
-                yield depth, "spikingjelly", {"recipe": recipe}
+        yield from ((depth, "spikebridge", setting) for setting in settings())
+        if peers:
+            yield from ((depth, "spikingjelly", {"recipe": recipe}) for recipe in recipes)
             yield depth, "sinabs", {"recipe": "from_model"}
 
 

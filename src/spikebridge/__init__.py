@@ -8,7 +8,10 @@ from .blocks import SpikingNetwork as SpikingNetwork
 from .conversion import Conversion as Conversion
 from .conversion import ConversionError as ConversionError
 from .conversion import Rule as Rule
+from .conversion import Verdict as Verdict
 from .conversion import convert as convert
+from .conversion import error_bound as error_bound
+from .conversion import verify as verify
 from .core import ATan as ATan
 from .core import EachStep as EachStep
 from .core import Encoder as Encoder

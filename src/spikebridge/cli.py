@@ -60,7 +60,9 @@ def _build() -> Parser:
     commands.add_subcommand("evaluate", evaluate, help="test a trained run again: other neurons, other T")
     convert = Parser(description="Turn a trained network into a spiking one, or say what would become of it.")
     convert.add_argument("target", help="the folder of a trained run, or MODULE:FUNCTION, what makes a network")
-    convert.add_argument("--explain", action="store_true", help="only say what would become of every call; needs no data")
+    convert.add_argument(
+        "--explain", action="store_true", help="only say what would become of every call; needs no data"
+    )
     convert.add_class_arguments(ConvertConfig, skip={"target", "explain"})
     commands.add_subcommand("convert", convert, help="convert a network, call by call; --explain needs no data")
     report = Parser(description="One page from the records of one or more runs.")

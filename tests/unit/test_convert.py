@@ -509,7 +509,7 @@ def test_histograms_do_not_depend_on_order_and_survive_an_outlier() -> None:
         ({"neuron": LIF}, TypeError, "got LIF. Every site needs a neuron of its own: neuron=lambda site: LIF("),
         ({"neuron": LIF()}, TypeError, "got LIF. Every site needs a neuron of its own"),
         ({"granularity": "neuron"}, ValueError, "granularity to be one of channel, layer; got 'neuron'"),
-        ({"calibrate": True}, ValueError, "calibrate to be one of none, bias; got True"),
+        ({"calibrate": True}, ValueError, "calibrate to be one of none, bias, weights; got True"),
         ({"max_pool": "sum"}, ValueError, "max_pool to be one of exact, pre, average; got 'sum'"),
         ({"unsupported": "skip"}, ValueError, "unsupported to be one of error, differential, keep; got 'skip'"),
         ({"thresholds": "percentile:0"}, ValueError, "'percentile:P' with 0 < P <= 100"),

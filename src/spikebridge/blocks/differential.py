@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
-from ..core.readout import cumulative_mean
 from ..core.shapes import SpikeTrain, Value, along_channels
 from ..core.time import TimeAxis, fold, unfold
+
+
+class Total(NamedTuple):
+    """What a sum over time carries from step to step."""
+
+    total: Tensor  # [batch, *unit]
+    steps: int
 
 
 class PrefixMeans(TimeAxis):
@@ -21,7 +29,15 @@ class PrefixMeans(TimeAxis):
 
     def forward(self, train: SpikeTrain) -> SpikeTrain:
         self.check_train(train)
-        return train if train.shape[0] == 1 else cumulative_mean(train)
+        return train if train.shape[0] == 1 else self.resume(train)[0]
+
+    def resume(self, train: SpikeTrain, state: Total | None = None) -> tuple[SpikeTrain, Total]:
+        """See :meth:`TimeAxis.resume`."""
+        # In float64, where it exists, so that the sum of two pieces is that of the whole to the last bit.
+        wide = train if train.device.type == "mps" else train.double()
+        total, steps = (torch.zeros_like(wide[0]), 0) if state is None else state
+        totals = torch.cat([total[None], wide]).cumsum(0)[1:]
+        return totals.to(train.dtype) / _elapsed(train, steps), Total(totals[-1], steps + train.shape[0])
 
 
 class Increments(TimeAxis):
@@ -35,11 +51,14 @@ class Increments(TimeAxis):
 
     def forward(self, means: SpikeTrain) -> SpikeTrain:
         self.check_train(means)
-        if means.shape[0] == 1:
-            return means
-        elapsed = means.new_ones(means.shape[0]).cumsum(0).reshape(-1, *[1] * (means.ndim - 1))
-        totals = means * elapsed
-        return torch.cat([totals[:1], totals[1:] - totals[:-1]])
+        return means if means.shape[0] == 1 else self.resume(means)[0]
+
+    def resume(self, train: SpikeTrain, state: Total | None = None) -> tuple[SpikeTrain, Total]:
+        """See :meth:`TimeAxis.resume`."""
+        total, steps = (torch.zeros_like(train[0]), 0) if state is None else state
+        totals = train * _elapsed(train, steps)
+        before = torch.cat([total[None], totals[:-1]])
+        return totals - before, Total(totals[-1], steps + train.shape[0])
 
 
 class Differential(TimeAxis):
@@ -67,9 +86,22 @@ class Differential(TimeAxis):
 
     def forward(self, train: SpikeTrain) -> SpikeTrain:
         self.check_train(train)
-        values: Value = self.function(fold(self.means(train)))
-        emitted: SpikeTrain = self.increments(unfold(values, time_steps=train.shape[0]))
-        return emitted
+        return self.resume(train)[0]
+
+    def resume(
+        self, train: SpikeTrain, state: tuple[Total, Total] | None = None
+    ) -> tuple[SpikeTrain, tuple[Total, Total]]:
+        """See :meth:`TimeAxis.resume`."""
+        before, after = (None, None) if state is None else state
+        means, before = self.means.resume(train, before)
+        values: Value = self.function(fold(means))
+        emitted, after = self.increments.resume(unfold(values, time_steps=train.shape[0]), after)
+        return emitted, (before, after)
+
+
+def _elapsed(train: SpikeTrain, steps: int) -> Tensor:
+    """How many steps have passed after each step of a piece that comes after ``steps`` others."""
+    return (train.new_ones(train.shape[0]).cumsum(0) + steps).reshape(-1, *[1] * (train.ndim - 1))
 
 
 class Bias(nn.Module):

@@ -1,8 +1,17 @@
 """Any trained network, made spiking: ordered rules over a traced graph, always a new model."""
 
+from .adversary import adversarial as adversarial
+from .bound import ErrorBound as ErrorBound
+from .bound import SiteBound as SiteBound
+from .bound import error_bound as error_bound
 from .convert import Conversion as Conversion
 from .convert import convert as convert
+from .difference import Difference as Difference
+from .difference import Verdict as Verdict
 from .errors import ConversionError as ConversionError
+from .explain import CallExplained as CallExplained
+from .explain import Explanation as Explanation
+from .explain import explain as explain
 from .network import ConvertedNetwork as ConvertedNetwork
 from .recipe import Recipe as Recipe
 from .report import Report as Report
@@ -10,3 +19,4 @@ from .rule import Activation as Activation
 from .rule import Rule as Rule
 from .rule import Site as Site
 from .rules import RULES as RULES
+from .verify import verify as verify

@@ -31,19 +31,23 @@ def audit(
     rows = []
     for node, entry in settled.plan.items():
         layer = operations.get(str(woven.places[node][0].target)) if entry.way != "neuron" else None
-        rows.append(_row(entry, settled.silent.get(node, 0), errors.get(node), spikes.get(node), layer))
+        remark = "weights corrected by least squares" if node in settled.layers else ""
+        rows.append(
+            _row(entry, remark or _silence(settled.silent.get(node, 0)), errors.get(node), spikes.get(node), layer)
+        )
     return tuple(rows)
 
 
+def _silence(channels: int) -> str:
+    return f"{channels} channel{'s'[: channels != 1]} never active, given the highest threshold" if channels else ""
+
+
 def _row(
-    entry: Entry, silent: int, error: float | None, spikes: float | None, layer: LayerOperations | None
+    entry: Entry, remark: str, error: float | None, spikes: float | None, layer: LayerOperations | None
 ) -> SiteReport:
     site, threshold, steps = entry.site, entry.site.threshold, entry.site.recipe.time_steps
     note = entry.rule.note(site) if entry.rule.note else ""
-    if silent:
-        note = f"{note}; {silent} channel{'s'[: silent != 1]} never active, given the highest threshold".removeprefix(
-            "; "
-        )
+    note = "; ".join(part for part in (note, remark) if part)
     return SiteReport(
         name=site.name,
         operation=site.operation,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from ..core.shapes import along_channels
 from .channels import as_setting, by_channel
 from .errors import ConversionError
-from .fit import Fit, Seen, least_squares, lloyd, sent, with_thresholds
+from .fit import Fit, Seen, by_correlation, least_squares, lloyd, sent, with_thresholds
 from .lockstep import Lockstep
+from .nodes import called
 from .observe import Observer
 from .plan import Entry, Plan, neurons_of, with_threshold
 from .recipe import Recipe
+from .refine import Feeding, changed_current, changed_layer, feeding, least_squares_change
 
 
 @dataclass
@@ -26,11 +28,13 @@ class Settled:
     Attributes:
         plan: the plan, with a threshold at every neuron.
         bias: what is to be added to a neuron's current, where calibration asks for it.
+        layers: layers with corrected weights, where calibration asks for it.
         silent: how many channels of a site were never active; they have the highest threshold of the others.
     """
 
     plan: Plan
     bias: dict[fx.Node, Tensor] = field(default_factory=dict)
+    layers: dict[fx.Node, nn.Module] = field(default_factory=dict)
     silent: dict[fx.Node, int] = field(default_factory=dict)
 
 
@@ -60,7 +64,7 @@ def needs_batches(plan: Plan) -> bool:
     recipe = next(iter(plan.values())).site.recipe
     undecided = any(entry.activation.threshold is None for entry in neurons_of(plan).values())
     fits = recipe.thresholds in ("mse", "lloyd") and undecided
-    return fits or recipe.calibrate == "bias"
+    return fits or recipe.calibrate != "none"
 
 
 def _settle_without_running(found: Settled, node: fx.Node, entry: Entry, observer: Observer) -> None:
@@ -102,7 +106,11 @@ class _Sequential:
     def __init__(self, found: Settled, observer: Observer, recipe: Recipe, batches: Sequence[Tensor]) -> None:
         assert isinstance(observer.module, fx.GraphModule)
         self.found, self.observer, self.recipe, self.count = found, observer, recipe, len(batches)
-        self.steps = Lockstep(observer.module, [*batches, *(batch.clone() for batch in batches)])
+        self.traced = observer.module
+        self.fed = _fed_sites(found.plan, self.traced) if recipe.calibrate == "weights" else {}
+        self.is_followed = {node: _reaches_corrected(node, found.plan, self.fed) for node in neurons_of(found.plan)}
+        also = {node: [fed.node.all_input_nodes[0]] for node, fed in self.fed.items()}
+        self.steps = Lockstep(observer.module, [*batches, *(batch.clone() for batch in batches)], also)
 
     def run(self) -> None:
         """Settle every neuron that is not settled yet."""
@@ -116,9 +124,29 @@ class _Sequential:
                     self.steps.put(node, self.count + index, self.steps.get(node, index))
                 else:
                     self._run_converted(node, run, self.count + index, entry if is_neuron else None)
+            if node in self.fed:
+                self._correct(node, run, entry if is_neuron else None)
             if is_neuron and entry is not None:
                 apart = True
                 self._settle(node, entry)
+
+    def _correct(self, node: fx.Node, run: Any, entry: Entry | None) -> None:
+        """Correct the layer before a site, or one that is the network's last, and what arrives because of it."""
+        fed = self.fed[node]
+        source, arrives = fed.node.all_input_nodes[0], node if entry is None else node.all_input_nodes[0]
+        batches, spiking = range(self.count), range(self.count, 2 * self.count)
+        inputs = [self.steps.get(source, index) for index in spiking]
+        currents = [self.steps.get(arrives, index) for index in spiking]
+        wanted = [self.steps.get(arrives, index) for index in batches]
+        rectified = entry is not None and not entry.activation.analog and not entry.activation.negative
+        change = least_squares_change(fed, inputs, currents, wanted, rectified=rectified)
+        self.found.layers[fed.node] = changed_layer(fed, change, with_bias=entry is None)
+        if entry is not None:
+            self.found.bias[node] = change.bias
+        for index, values, current in zip(spiking, inputs, currents, strict=True):
+            self.steps.put(arrives, index, changed_current(fed, change, values, current))
+            if entry is not None:
+                self._run_converted(node, run, index, entry)
 
     def _run_converted(self, node: fx.Node, run: Any, index: int, entry: Entry | None) -> None:
         activation = None if entry is None else entry.site.activation
@@ -144,24 +172,53 @@ class _Sequential:
             self.steps.put(node, self.count + index, out)
 
     def _fit(self, node: fx.Node, entry: Entry, axis: int | None, targets: list[Tensor], currents: list[Tensor]) -> Fit:
-        activation, levels, with_bias = entry.activation, self.recipe.levels, self.recipe.calibrate == "bias"
+        activation, levels, with_bias = entry.activation, self.recipe.levels, self.recipe.calibrate != "none"
         seen = Seen.of(currents, targets, negative=activation.negative)
         settled = self.found.plan[node].site.threshold
         if settled is not None:
             thresholds = settled.flatten().expand(len(seen.power))
             fit = with_thresholds(seen, thresholds, levels, activation, with_bias=with_bias)
         else:
-            policy = lloyd if self.recipe.thresholds == "lloyd" else least_squares
-            fit = policy(seen, levels, activation, with_bias=with_bias)
+            if self.recipe.calibrate == "weights" and self.is_followed[node]:
+                fit = by_correlation(seen, levels, activation)
+            else:
+                policy = lloyd if self.recipe.thresholds == "lloyd" else least_squares
+                fit = policy(seen, levels, activation, with_bias=with_bias)
             numbers = _without_silence(self.found, node, entry, fit.thresholds)
             fit = Fit(numbers.double(), torch.where(fit.thresholds > 0, fit.bias, 0.0), fit.error)
             self.found.plan[node] = with_threshold(
                 entry, as_setting(numbers.to(targets[0].dtype), axis, self._rank(node))
             )
         if with_bias:
-            self.found.bias[node] = as_setting(fit.bias.to(targets[0].dtype), axis, self._rank(node))
+            corrected = self.found.bias.get(node)
+            own = fit.bias if corrected is None else fit.bias + corrected.to(fit.bias.dtype)
+            self.found.bias[node] = as_setting(own.to(targets[0].dtype), axis, self._rank(node))
         return fit
 
     def _rank(self, node: fx.Node) -> int:
         rank: int = self.steps.get(node, 0).ndim
         return rank
+
+
+def _fed_sites(plan: Plan, traced: fx.GraphModule) -> dict[fx.Node, Feeding]:
+    """The layer that feeds each neuron, and the network's last, where they can be corrected."""
+    found = {node: feeding(node.all_input_nodes[0], traced, plan) for node in neurons_of(plan)}
+    for node in plan:
+        if any(user.op == "output" for user in node.users) and isinstance(called(node, traced), nn.Linear):
+            found[node] = feeding(node, traced, plan)
+    return {node: fed for node, fed in found.items() if fed is not None}
+
+
+def _reaches_corrected(node: fx.Node, plan: Plan, fed: Mapping[fx.Node, Feeding]) -> bool:
+    """Whether all that a neuron sends arrives where a corrected layer makes up for its offset and scale."""
+    waiting, seen = list(node.users), set[fx.Node]()
+    while waiting:
+        user = waiting.pop()
+        if user in seen or user in fed:
+            continue
+        seen.add(user)
+        entry = plan.get(user)
+        if user.op == "output" or (entry is not None and entry.way in ("means", "neuron")):
+            return False
+        waiting.extend(user.users)
+    return True

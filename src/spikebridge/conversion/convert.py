@@ -17,7 +17,7 @@ from .calibrate import Settled, needs_batches, settle
 from .network import ConvertedNetwork
 from .neuron import build_neuron
 from .observe import Observer
-from .plan import Plan, make_plan, neurons_of
+from .plan import make_plan, neurons_of
 from .quantised import quantised
 from .recipe import NeuronFactory, Recipe
 from .report import Report
@@ -80,7 +80,8 @@ def convert(
         thresholds: for activations without a threshold of their own: "mse", "lloyd", "percentile:P", "max", or
             "from_model" to refuse such activations.
         granularity: a threshold per "channel" or per "layer".
-        calibrate: "bias" to make every channel's mean that of the network, or "none".
+        calibrate: "bias" to make every channel's mean that of the network; "weights" to correct the weights before
+            neurons as well, by least squares; or "none".
         max_pool: "exact", "pre" or "average".
         unsupported: what happens to calls without a rule: "error", "differential" or "keep".
         rules: rules of your own; they come first.
@@ -122,16 +123,17 @@ def convert(
 def _build(traced: fx.GraphModule, settled: Settled, observer: Observer, recipe: Recipe, sample: Tensor) -> Conversion:
     offsets = {node: Bias(bias) for node, bias in settled.bias.items()}
     ordinary = quantised(traced, settled)
-    woven = Weaver(traced, settled.plan, replacements=_replacements(settled.plan), offsets=offsets).weave()
+    woven = Weaver(traced, settled.plan, replacements=_replacements(settled), offsets=offsets).weave()
     network = ConvertedNetwork(woven.body, time_steps=recipe.time_steps, input_rank=sample.ndim).eval()
+    network.unit = sample.shape[1:]
     rows = audit(traced, woven, network, settled, sample)
     assert observer.box is not None
     return Conversion(network, Report(recipe, rows), recipe, ordinary, observer.box)
 
 
-def _replacements(plan: Plan) -> dict[fx.Node, nn.Module]:
-    replacements: dict[fx.Node, nn.Module] = {}
-    for node, entry in plan.items():
+def _replacements(settled: Settled) -> dict[fx.Node, nn.Module]:
+    replacements: dict[fx.Node, nn.Module] = dict(settled.layers)
+    for node, entry in settled.plan.items():
         rule, site = entry.rule, entry.site
         made = build_neuron(site) if entry.way == "neuron" else rule.replace(site) if rule.replace else None
         if isinstance(made, TimeAxis):

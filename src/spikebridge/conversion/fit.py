@@ -15,6 +15,8 @@ from .rule import Activation
 BINS = 1024
 COARSE, WIDER, FINE = 30, (1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0), 12
 """Candidates for a threshold: first over what was seen, and beyond it, then about the best."""
+SHIFTS = torch.linspace(-2.5, 1.0, 15).tolist()
+"""Candidates for a free bias, in levels."""
 TAIL_SHARE, TAIL_LEAST = 0.01, 16.0
 """Which targets are a channel's tail: the largest hundredth, but at least so many."""
 ROWS = 8
@@ -167,6 +169,34 @@ def _least_squares(seen: Seen, levels: int, activation: Activation, with_bias: b
         best,
         _best_of(seen, [(share + offset).clamp(min=0.01) for offset in offsets], reach, levels, activation, with_bias),
     )
+
+
+def by_correlation(seen: Seen, levels: int, activation: Activation) -> Fit:
+    """Thresholds and biases whose levels tell most of the targets, at whatever offset and scale:
+
+        max over threshold, bias of  cov(target, sent)^2 / var(sent)
+
+    For sites whose followers are corrected afterwards, so that they take care of offset and scale.
+    """
+    return Fit.joined(_by_correlation(part, levels, activation) for part in seen.in_parts())
+
+
+def _by_correlation(seen: Seen, levels: int, activation: Activation) -> Fit:
+    total = seen.counts.sum(1).clamp(min=1)
+    mean = seen.targets.sum(1) / total
+    reach = seen.reach.clamp(max=activation.ceiling)
+    best = Fit(reach, torch.zeros_like(reach), torch.full_like(reach, torch.inf))
+    for share in torch.linspace(0.1, 1.1, COARSE).tolist():
+        thresholds = (reach * share).clamp(max=activation.ceiling)
+        level = (thresholds / levels)[:, None]
+        for shift in SHIFTS:
+            out = _sent_in_bins(seen, level, shift * level[:, 0], levels, activation)
+            average = (out * seen.counts).sum(1) / total
+            covariance = (out * seen.targets).sum(1) / total - mean * average
+            variance = (out.square() * seen.counts).sum(1) / total - average.square()
+            told = torch.where(covariance > 0, covariance.square() / variance.clamp(min=1e-30), 0.0)
+            best = _better(best, Fit(thresholds, shift * level[:, 0], -told))
+    return best
 
 
 def lloyd(seen: Seen, levels: int, activation: Activation, *, with_bias: bool, rounds: int = 100) -> Fit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, fx
@@ -16,14 +16,17 @@ class Lockstep:
     Args:
         traced: the graph, of one input.
         inputs: what to run it on.
+        also: nodes that are still wanted when another is run, though it does not use them.
     """
 
-    def __init__(self, traced: fx.GraphModule, inputs: Sequence[Tensor]) -> None:
+    def __init__(
+        self, traced: fx.GraphModule, inputs: Sequence[Tensor], also: Mapping[fx.Node, Sequence[fx.Node]] | None = None
+    ) -> None:
         self.traced = traced
         self.runs = [fx.Interpreter(traced, garbage_collect_values=False) for _ in inputs]
         for run, values in zip(self.runs, inputs, strict=True):
             run.args_iter = iter((values,))
-        self._last: dict[fx.Node, list[fx.Node]] = _last_uses(traced.graph)
+        self._last: dict[fx.Node, list[fx.Node]] = _last_uses(traced.graph, also or {})
 
     def __iter__(self) -> Iterator[tuple[fx.Node, Callable[[int], Any]]]:
         """Every node in order, and a function that runs it on the input of an index.
@@ -50,11 +53,11 @@ class Lockstep:
         return self.runs[index].env[node]
 
 
-def _last_uses(graph: fx.Graph) -> dict[fx.Node, list[fx.Node]]:
+def _last_uses(graph: fx.Graph, also: Mapping[fx.Node, Sequence[fx.Node]]) -> dict[fx.Node, list[fx.Node]]:
     last: dict[fx.Node, fx.Node] = {}
     for node in graph.nodes:
         last[node] = node
-        for used in node.all_input_nodes:
+        for used in (*node.all_input_nodes, *also.get(node, ())):
             last[used] = node
     uses: dict[fx.Node, list[fx.Node]] = {}
     for used, node in last.items():

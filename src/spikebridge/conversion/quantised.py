@@ -28,6 +28,7 @@ class Levels(nn.Module):
 
     threshold: Tensor
     bias: Tensor | None
+    label: str = ""
 
     def __init__(self, threshold: Tensor, *, levels: int, negative: bool = False, bias: Tensor | None = None) -> None:
         super().__init__()
@@ -55,18 +56,22 @@ def quantised(traced: fx.GraphModule, settled: Settled) -> fx.GraphModule:
     neurons = neurons_of(settled.plan)
     for node in traced.graph.nodes:
         entry = neurons.get(node)
-        if entry is None or entry.activation.analog:
+        if node in settled.layers:
+            modules[f"{node.name}_corrected"] = settled.layers[node]
+            copies[node] = graph.call_module(f"{node.name}_corrected", (copies[node.all_input_nodes[0]],))
+        elif entry is None or entry.activation.analog:
             copies[node] = graph.node_copy(node, copies.__getitem__)
         if entry is not None:
             site = entry.site
             assert site.threshold is not None
             name = f"{node.name}_levels"
-            modules[name] = Levels(
+            modules[name] = levels = Levels(
                 site.threshold,
                 levels=site.recipe.levels,
                 negative=entry.activation.negative,
                 bias=settled.bias.get(node),
             )
+            levels.label = site.name
             before = copies[node if entry.activation.analog else node.all_input_nodes[0]]
             copies[node] = graph.call_module(name, (before,))
     root = {name: modules[name] for name in {str(n.target) for n in graph.nodes if n.op == "call_module"}}

@@ -47,7 +47,7 @@ NEURONS_BY_NAME: dict[str, Callable[[Tensor, int, bool], Neuron[Any]]] = {
 }
 CHOICES = {
     "granularity": ("channel", "layer"),
-    "calibrate": ("none", "bias"),
+    "calibrate": ("none", "bias", "weights"),
     "max_pool": ("exact", "pre", "average"),
     "unsupported": ("error", "differential", "keep"),
 }
@@ -66,7 +66,8 @@ class Recipe:
             before it delivers; "lloyd": the fixed point of the best scale for the levels; "percentile:P" of the
             network's activations, 0 < P <= 100; "max", the same as percentile:100; "from_model": refuse them.
         granularity: one threshold per "channel" or per "layer".
-        calibrate: "bias" adds to every channel what makes its mean output that of the network; "none" adds nothing.
+        calibrate: "bias" adds to every channel what makes its mean output that of the network; "weights" also corrects
+            the weights of the layers before the neurons, and of the last, in closed form; "none" leaves both.
         max_pool: "exact", on running means, with real numbers for T > 1; "pre", moved before the activation, step by
             step; "average", an average pool in its place, which is another network unless it was trained so.
         unsupported: calls without a rule: an "error" that lists them, applied to running means ("differential":

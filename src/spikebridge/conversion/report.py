@@ -79,8 +79,8 @@ class Report:
             sum(getattr(s, kind) or 0.0 for s in self.sites) for kind in ("accumulates", "multiplies")
         )
         lines = [
-            f"{len(self.neurons)} neurons, T = {recipe.time_steps}: {_brief(self.spikes)} spikes, {_brief(accumulates)} "
-            f"AC and {_brief(multiplies)} MAC per sample."
+            f"{len(self.neurons)} neurons, T = {recipe.time_steps}: {_brief(self.spikes)} spikes, "
+            f"{_brief(accumulates)} AC and {_brief(multiplies)} MAC per sample."
         ]
         if recipe.neuron in ("group", "signed-group"):
             bits = math.ceil(math.log2(recipe.levels + 1))

@@ -35,8 +35,8 @@ class Weaver:
     A tensor lives in one of three worlds, or in several. Still, it is ``[batch, *unit]``: the input, and whatever is
     computed from it before the first neuron; it is computed once. As steps it is ``[time * batch, *unit]``, what is
     sent in each step; as means it has the same shape and holds what has been sent so far, divided by the steps. Linear
-    calls run in whichever world their arguments are in, weights and neurons on steps, all else on means, and what is needed in
-    another world is carried over: repeated, averaged or differenced. All three are the same at T = 1.
+    calls run in whichever world their arguments are in, weights and neurons on steps, all else on means, and what is
+    needed in another world is carried over: repeated, averaged or differenced. All three are the same at T = 1.
 
     Sizes are computed anew from folded tensors, so ``x.view(x.size(0), -1)`` holds.
 
@@ -88,7 +88,9 @@ class Weaver:
             assert isinstance(replacement, Neuron)
             self.worlds["steps"][node] = self._neuron(node, replacement)
         else:
-            world = self._world_of(entry.site.data) if entry.way == "steps" and not entry.rule.has_weights else entry.way
+            world = (
+                self._world_of(entry.site.data) if entry.way == "steps" and not entry.rule.has_weights else entry.way
+            )
             self.worlds[world][node] = self._copy(node, replacement, world)
 
     def _neuron(self, node: fx.Node, neuron: Neuron[Any]) -> fx.Node:

@@ -41,6 +41,10 @@ class Neuron(TimeAxis, ABC, Generic[State]):
         self.check_train(currents)
         return run(self, currents)[0]
 
+    def resume(self, train: SpikeTrain, state: State | None = None) -> tuple[SpikeTrain, State]:
+        """See :func:`run`."""
+        return run(self, train, state)
+
 
 def run(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None) -> tuple[SpikeTrain, State]:
     """Drive ``neuron`` over ``currents``: the only time loop in the library.

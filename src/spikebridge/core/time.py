@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +62,19 @@ class TimeAxis(nn.Module):
                 f"folded into the batch, unfold(tensor, time_steps={self.time_steps}) first; if T has changed, "
                 f"declare_time(network, time_steps={train.shape[0]})."
             )
+
+    def resume(self, train: SpikeTrain, state: Any = None) -> tuple[SpikeTrain, Any]:
+        """Take a piece of a train, of any length, from where an earlier piece ended: ``(what is sent, state)``.
+
+        Pieces one after another equal one call on the whole train; None starts afresh.
+
+        Raises:
+            NotImplementedError: the module takes whole trains only.
+        """
+        raise NotImplementedError(
+            f"{self._name()} cannot go on from a state; it takes whole trains only. Write its resume(train, state), "
+            f"or call the network on all steps at once."
+        )
 
     def _name(self) -> str:
         return f"{type(self).__name__} '{self.label}'" if self.label else type(self).__name__
@@ -177,3 +190,8 @@ class Folded(nn.Module):
 
     def forward(self, folded: Tensor, time_steps: int) -> Tensor:
         return fold(self.module(unfold(folded, time_steps=time_steps)))
+
+    def resume(self, folded: Tensor, time_steps: int, state: Any = None) -> tuple[Tensor, Any]:
+        """See :meth:`TimeAxis.resume`; with time folded into the batch."""
+        train, state = self.module.resume(unfold(folded, time_steps=time_steps), state)
+        return fold(train), state

@@ -17,7 +17,7 @@ from .build import network_for
 from .config import ConvertConfig
 from .settings import read_config
 
-CALIBRATION_SAMPLES = 512
+CALIBRATION_SAMPLES, BATCH = 512, 128
 
 
 def run(config: ConvertConfig, *, console: Console | None = None) -> bool:
@@ -44,7 +44,7 @@ def run(config: ConvertConfig, *, console: Console | None = None) -> bool:
         )
     conversion = convert(
         network,
-        samples.split(128),
+        torch.split(samples, BATCH),
         neuron=config.neuron,
         time_steps=config.time_steps,
         members=config.members or levels or 16,
