@@ -94,7 +94,8 @@ def normalised(images: Tensor) -> Tensor:
 
 
 def calibration_and_test(samples: int, *, test: int = 10_000) -> tuple[Tensor, Tensor, Tensor]:
-    """The first training images (normalised), and the first test images with their labels."""
+    """The first training images and their mirror images (normalised), and the first test images with their labels."""
     split = load("cifar-10", validation=0.1)
     images, labels = split.test[:test]
-    return normalised(split.train[:samples][0]), normalised(images), labels
+    calibration = split.train[:samples][0]
+    return normalised(torch.cat([calibration, calibration.flip(3)])), normalised(images), labels
