@@ -1,7 +1,7 @@
 """Claim: real CIFAR-10 ResNets convert without training, accurate in 1 to 4 steps; peers need far more steps.
 
 For every depth and every (T, members), plain and signed: accuracy on test images, calibrated on the first 1,000
-training images and their mirror images. Peers, on the same weights, images and calibration: SpikingJelly's RateCodingRecipe and
+training images and their mirror images. Peers, on the same weights and images: SpikingJelly's RateCodingRecipe and
 LocalThresholdBalancingRecipe, sinabs.from_model. Settings were chosen on training images, never on test images.
 
 Needs the weights (see cifar_resnets.py) and CIFAR-10 (`spikebridge data get cifar-10`). Resumes where it stopped:

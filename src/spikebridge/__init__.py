@@ -10,8 +10,8 @@ from .conversion import ConversionError as ConversionError
 from .conversion import Rule as Rule
 from .conversion import Verdict as Verdict
 from .conversion import convert as convert
-from .conversion import explain as explain
 from .conversion import error_bound as error_bound
+from .conversion import explain as explain
 from .conversion import verify as verify
 from .core import ATan as ATan
 from .core import EachStep as EachStep

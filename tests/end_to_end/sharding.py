@@ -118,7 +118,7 @@ def cut(folder: Path, machines: Machines) -> None:
 
 def main(folder: Path, rank: int) -> None:
     # The module, not the function of the same name that the package offers.
-    sys.modules["spikebridge.training.fit"].Sharded = partial(Sharded, smallest_part=64)  # type: ignore[attr-defined]
+    sys.modules["spikebridge.training.fitting"].Sharded = partial(Sharded, smallest_part=64)  # type: ignore[attr-defined]
     two, watch = on(devices=2, strategy="fsdp"), Watch()
     # Processes that start from different weights must not train a mixture.
     fitted = train(spiking(3 + rank), folder=folder / "whole", machines=two, callbacks=(watch,))

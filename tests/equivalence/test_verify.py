@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from spikebridge import IF, QCFS, GroupNeuron, convert, verify
 from spikebridge.conversion import Conversion, ConvertedNetwork, Site
-from spikebridge.conversion.exact import ExactSums
+from spikebridge.conversion.verification.exact import ExactSums
 from spikebridge.core.gradient import quantise
 from spikebridge.core.neuron import at_rest
 from spikebridge.core.reset import to_zero

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from spikebridge import IF, LIF, QCFS, ConversionError, GroupNeuron, convert, error_bound
 from spikebridge.conversion import ErrorBound, adversarial
-from spikebridge.conversion.intervals import ERROR, MEAN, REACH, STEP, VALUE, Bounds
-from spikebridge.conversion.staircase import Clip, Staircase
+from spikebridge.conversion.bounds.intervals import ERROR, MEAN, REACH, STEP, VALUE, Bounds
+from spikebridge.conversion.bounds.staircase import Clip, Staircase
 
 from ..networks import NETWORKS
 

@@ -1,13 +1,11 @@
 """Any trained network, made spiking: ordered rules over a traced graph, always a new model."""
 
-from .adversary import adversarial as adversarial
-from .bound import ErrorBound as ErrorBound
-from .bound import SiteBound as SiteBound
-from .bound import error_bound as error_bound
+from .bounds import ErrorBound as ErrorBound
+from .bounds import SiteBound as SiteBound
+from .bounds import adversarial as adversarial
+from .bounds import error_bound as error_bound
 from .convert import Conversion as Conversion
 from .convert import convert as convert
-from .difference import Difference as Difference
-from .difference import Verdict as Verdict
 from .errors import ConversionError as ConversionError
 from .explain import CallExplained as CallExplained
 from .explain import Explanation as Explanation
@@ -19,4 +17,6 @@ from .rule import Activation as Activation
 from .rule import Rule as Rule
 from .rule import Site as Site
 from .rules import RULES as RULES
-from .verify import verify as verify
+from .verification import Difference as Difference
+from .verification import Verdict as Verdict
+from .verification import verify as verify

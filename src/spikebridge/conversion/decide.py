@@ -53,7 +53,7 @@ def decide(body: fx.GraphModule, values: Value, *, time_steps: int) -> Decision:
     (:func:`~.reach.forecast`), a level or so wider at every layer. The finer the levels, T times members, and the
     fewer the layers, the sooner it settles; in deep networks it is no better than the first. It costs about four steps
     and is made only when the last one suggests that it could settle a sample. So what is saved is steps, and the spikes
-    in them; on a processor that runs all steps at once as one batch, the full run is the faster one.
+    in them; on a processor that runs all steps at once as one batch, the full run is mostly the faster one.
 
     ``margin`` bounds the rounding of the outputs still to come and of their mean, and every interval is widened by the
     rounding of currents and membranes, by the standard bound for n roundings of a sum, n eps times the sum of its

@@ -83,7 +83,7 @@ def run(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None)
     for current in currents.unbind(0):
         spikes, state = neuron.step(current, state)
         steps.append(spikes)
-    return torch.stack(steps), state
+    return steps[0][None] if len(steps) == 1 else torch.stack(steps), state
 
 
 def check_callable(setting: object, *, owner: str, name: str, example: str) -> None:
@@ -95,8 +95,10 @@ def check_callable(setting: object, *, owner: str, name: str, example: str) -> N
 
 def at_rest(current: Current, level: Tensor | float = 0.0) -> Tensor:
     """A state tensor shaped like ``current``, filled with ``level`` and at least float32."""
-    rest = torch.zeros_like(current, dtype=at_least_float32(current.dtype))
-    return rest + (along_channels(level, current) if isinstance(level, Tensor) else level)
+    dtype = at_least_float32(current.dtype)
+    if not isinstance(level, Tensor):
+        return torch.full_like(current, level, dtype=dtype)
+    return torch.zeros_like(current, dtype=dtype) + along_channels(level, current)
 
 
 def positive_setting(value: float | Tensor, *, owner: str, name: str) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..conversion import Recipe
 from ..encoders import ENCODERS
 from ..models import MODELS
 from ..neurons import NEURONS
@@ -130,12 +131,18 @@ class ConversionConfig:
     Args:
         neurons: any of "group", "signed-group" and "if", each once; none of them converts nothing.
         members: of each Group Neuron; None takes ``model.levels``.
-        time_steps: T up to which it is measured (>= 1).
+        time_steps: T up to which it is measured (>= 1), and for which thresholds are chosen.
+        thresholds: of ReLUs: "mse", "lloyd", "percentile:P", "max" or "from_model".
+        granularity: a threshold per "channel" or per "layer".
+        calibrate: "bias", "weights" or "none".
     """
 
     neurons: tuple[str, ...] = ("group",)
     members: int | None = None
     time_steps: int = 4
+    thresholds: str = "mse"
+    granularity: Literal["channel", "layer"] = "channel"
+    calibrate: Literal["none", "bias", "weights"] = "none"
 
     def __post_init__(self) -> None:
         for neuron in self.neurons:
@@ -147,6 +154,7 @@ class ConversionConfig:
         require_at_least("conversion.time_steps", self.time_steps, 1)
         if self.members is not None:
             require_at_least("conversion.members", self.members, 1)
+        Recipe(thresholds=self.thresholds)  # refuses what is no policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +231,8 @@ class EvaluateConfig:
         neurons: what an ANN is converted to: any of "group", "signed-group" and "if".
         members: of each Group Neuron.
         time_steps: T up to which an ANN's conversion is measured.
+        thresholds: of ReLUs, as for convert.
+        calibrate: "bias", "weights" or "none".
         accelerator: "auto", "cpu", "gpu" or "mps".
     """
 
@@ -232,6 +242,8 @@ class EvaluateConfig:
     neurons: tuple[str, ...] | None = None
     members: int | None = None
     time_steps: int | None = None
+    thresholds: str | None = None
+    calibrate: Literal["none", "bias", "weights"] | None = None
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
 
 

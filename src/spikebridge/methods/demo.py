@@ -119,7 +119,7 @@ def _compare(network: nn.Module, split: Split, config: DemoConfig, progress: Pro
     own = measure(network, test, name=name, kind=kind, bits=bits_of(config.levels, 1) if is_quantised else 32)
     spiking, thresholds = {}, []
     for neuron, code in NEURONS.items():
-        conversion = convert(network, calibration, neuron=code, members=config.levels)
+        conversion = convert(network, calibration, neuron=code, members=config.levels, time_steps=TIME_STEPS[-1])
         bits = bits_of(1 if code == "if" else config.levels, TIME_STEPS[-1])
         label = f"{neuron}, from {name}"
         steps = TIME_STEPS[-1]

@@ -55,7 +55,7 @@ def _checkpoint(config: EvaluateConfig) -> Path:
 
 def _merged(own: ConversionConfig | None, config: EvaluateConfig) -> ConversionConfig | None:
     """The run's own conversion, changed as asked; a run that converted nothing does so only when neurons are named."""
-    asked = {key: getattr(config, key) for key in ("neurons", "members", "time_steps")}
+    asked = {key: getattr(config, key) for key in ("neurons", "members", "time_steps", "thresholds", "calibrate")}
     if own is None and config.neurons is None:
         return None
     return dataclasses.replace(

@@ -8,7 +8,7 @@ import yaml
 from rich.console import Console
 
 from ..data import load
-from ..training.fit import check_start
+from ..training.fitting import check_start
 from .build import build_learner, machines_of, network_for
 from .config import TrainConfig
 from .folder import check_folder

@@ -50,7 +50,16 @@ def _converted(
     calibration = [values.to(device) for values in calibration]
     found = []
     for neuron in conversion.neurons:
-        snn = convert(network, calibration, neuron=neuron, members=members, time_steps=steps).model
+        snn = convert(
+            network,
+            calibration,
+            neuron=neuron,
+            members=members,
+            time_steps=steps,
+            thresholds=conversion.thresholds,
+            granularity=conversion.granularity,
+            calibrate=conversion.calibrate,
+        ).model
         bits = bits_of(1 if neuron == "if" else members, steps)
         found.append(measure(snn, batches, name=NAMES[neuron], kind="snn", source=label, bits=bits))
     return found

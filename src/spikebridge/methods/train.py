@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any
 
 from lightning.pytorch import Callback
 from rich.console import Console
@@ -13,8 +12,8 @@ from torch import nn
 from ..core.process import rank
 from ..data import Split, load
 from ..measure import RunRecord
-from ..training import BEST, Batches, EpochLines, Fitted, Machines, compiler_problem, fit
-from .build import build_learner, network_for
+from ..training import BEST, Batches, EpochLines, Fitted, compiler_problem, fit
+from .build import build_learner, machines_of, network_for
 from .config import TrainConfig
 from .folder import RECORD, run_folder
 from .settings import as_plain
@@ -58,7 +57,6 @@ def run(
 
 def _measured(config: TrainConfig, split: Split, fitted: Fitted) -> RunRecord:
     began = time.perf_counter()
-    # A fresh network: training on several GPUs leaves norms of another class behind.
     network, _ = network_for(config, split)
     networks = evaluate(config, network, split, checkpoint=config.folder / BEST)
     return RunRecord(
@@ -86,7 +84,6 @@ def _train(
     problem = compiler_problem(config.accelerator) if config.compile else None
     if problem and not rank():
         console.print(f"Training without torch.compile, which is slower: {problem}", markup=False, soft_wrap=True)
-    machines: dict[str, Any] = {key: getattr(config, key) for key in Machines.__dataclass_fields__}
     return fit(
         build_learner(config, network, classes=classes, compiled=config.compile and problem is None),
         Batches(
@@ -99,7 +96,7 @@ def _train(
         epochs=config.epochs,
         folder=config.folder,
         resume=resume,
-        machines=Machines(**machines),
+        machines=machines_of(config),
         callbacks=callbacks
         if console.is_terminal
         else (*callbacks, EpochLines(partial(console.print, markup=False, soft_wrap=True))),

@@ -5,10 +5,10 @@ from .batches import Batches as Batches
 from .callbacks import EpochLines as EpochLines
 from .checkpoint import load_weights as load_weights
 from .compiler import compiler_problem as compiler_problem
-from .fit import BEST as BEST
-from .fit import LAST as LAST
-from .fit import Fitted as Fitted
-from .fit import fit as fit
+from .fitting import BEST as BEST
+from .fitting import LAST as LAST
+from .fitting import Fitted as Fitted
+from .fitting import fit as fit
 from .learner import Learner as Learner
 from .machines import Machines as Machines
 from .objective import CrossEntropy as CrossEntropy

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..core.shapes import Value, along_channels
+from ...core.shapes import Value, along_channels
 
 PARTS = 16
 """Currents are rounded to this fraction of a level before they are counted, in both networks: one in so many then lies

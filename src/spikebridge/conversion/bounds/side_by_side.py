@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from ..core.neuron import Neuron
-from ..core.shapes import Value
-from ..core.time import Folded, unfold
-from .lockstep import Lockstep
-from .network import ConvertedNetwork
+from ...core.neuron import Neuron
+from ...core.shapes import Value
+from ...core.time import Folded, unfold
+from ..lockstep import Lockstep
+from ..network import ConvertedNetwork
 
 
 class SideBySide:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..core.shapes import Value
+from ...core.shapes import Value
 from .bound import OUTPUT, ErrorBound
 
 FIRST, LAST = 0.25, 0.01

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..core.shapes import Value
-from ..core.time import require_steps
+from ...core.shapes import Value
+from ...core.time import require_steps
+from ..convert import Conversion
+from ..plan import neurons_of
+from ..rules import RULES
+from ..trace import prepare
+from ..validate import check_model
 from .bounded import bounded_plan, check_same, senders_of
-from .convert import Conversion
 from .intervals import ERROR
-from .plan import neurons_of
 from .propagate import Propagation, Reached
-from .rules import RULES
 from .side_by_side import SideBySide
-from .trace import prepare
-from .validate import check_model
 
 OUTPUT = "output"
 """The name under which the network's output is listed."""

@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from ..blocks.differential import Bias
-from ..core.neuron import Neuron
-from ..core.reset import by_subtraction
-from ..core.time import Folded
-from ..neurons import IF, GroupNeuron
+from ...blocks.differential import Bias
+from ...core.neuron import Neuron
+from ...core.reset import by_subtraction
+from ...core.time import Folded
+from ...neurons import IF, GroupNeuron
+from ..convert import Conversion
+from ..errors import ConversionError
+from ..nodes import called
+from ..plan import Entry, Plan, candidates, neurons_of
+from ..rules import RULES, linear, pooling, structure
 from .absolute import has_plain_weights
-from .convert import Conversion
-from .errors import ConversionError
-from .nodes import called
-from .plan import Entry, Plan, candidates, neurons_of
 from .propagate import HANDLERS
-from .rules import RULES, linear, pooling, structure
 from .sender import Sender
 
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..core.neuron import Neuron
-from ..core.shapes import along_channels
-from ..core.time import fold, unfold
+from ...core.neuron import Neuron
+from ...core.shapes import along_channels
+from ...core.time import fold, unfold
+from ..network import ConvertedNetwork
 from .counted import PARTS, Counted, Counts, in_parts
-from .network import ConvertedNetwork
 
 Pool = Callable[[Tensor], Tensor]
 

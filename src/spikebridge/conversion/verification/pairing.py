@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from ..blocks.differential import Bias, Differential, PrefixMeans
-from ..blocks.quantised import QCFS
-from ..core.gradient import level_of
-from ..core.neuron import Neuron
-from ..core.time import Folded, RepeatOverTime
+from ...blocks.differential import Bias, Differential, PrefixMeans
+from ...blocks.quantised import QCFS
+from ...core.gradient import level_of
+from ...core.neuron import Neuron
+from ...core.time import Folded, RepeatOverTime
+from ..network import ConvertedNetwork
+from ..nodes import called
+from ..quantised import Levels
+from ..rules.activation import CLIP, RELU
+from ..rules.pooling import MAX_POOL
 from .counted import Counted
 from .exact import ExactSums
-from .network import ConvertedNetwork
-from .nodes import called
-from .quantised import Levels
-from .rules.activation import CLIP, RELU
-from .rules.pooling import MAX_POOL
 from .witness import Log, neurons_by_name, run_reference, run_spiking
 
 _RECTIFIERS = {"relu", "relu_", "hardtanh", "hardtanh_"}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..core.shapes import along_channels
+from ...core.shapes import along_channels
+from ..rule import Activation
 from .intervals import VALUE, Bounds
-from .rule import Activation
 from .staircase import Clip
 
 

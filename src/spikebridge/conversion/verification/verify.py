@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.counts import require_whole
-from ..core.time import require_steps
-from .convert import Conversion
+from ...core.counts import require_whole
+from ...core.time import require_steps
+from ..convert import Conversion
+from ..network import ConvertedNetwork
 from .difference import Difference, Verdict
 from .matching import Pair, alone, first_difference, forced_on, pairs, parting_layer
-from .network import ConvertedNetwork
 from .pairing import Reference, Spiking
 from .witness import Log
 

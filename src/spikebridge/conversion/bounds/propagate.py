@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_aggregate
 
-from ..core.shapes import along_channels
+from ...core.shapes import along_channels
+from ..plan import Entry, Plan
+from ..rule import Rule, Site
+from ..rules import arithmetic, linear, pooling, structure
 from .absolute import absolute, terms_of
 from .intervals import ERROR, REACH, ROWS, VALUE, Bounds, Interval, affine, by_row, maximum
-from .plan import Entry, Plan
-from .rule import Rule, Site
-from .rules import arithmetic, linear, pooling, structure
 from .sender import Sender, clip_of, is_quantiser
 from .staircase import Staircase, neuron_bounds
 

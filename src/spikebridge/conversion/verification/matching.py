@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.neuron import Neuron
-from ..core.shapes import along_channels
-from ..core.time import unfold
+from ...core.neuron import Neuron
+from ...core.shapes import along_channels
+from ...core.time import unfold
 from .counted import PARTS, Counted
 from .difference import Difference
 from .pairing import Reference, Spiking, watch_layers_of_both
