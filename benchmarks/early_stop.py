@@ -6,7 +6,7 @@ over batches of one process. Digits: networks trained here in seconds, all test 
 (see cifar_resnets.py) on the first CIFAR-10 test images, calibrated on training images.
 
 Measured (results/early_stop.jsonl), T = 16: a perceptron of two hidden layers takes 1.2 to 2.3 steps on average, a
-network of three convolutions 13.4 to 14.7, ResNet-20 15.4 to 15.7. Steps are saved, not time: see time_of_full_run.
+network of three convolutions 13.4 to 14.7, ResNet-20 15.4 to 15.8. Steps are saved, not time: see time_of_full_run.
 
 Run: python benchmarks/early_stop.py [--weights FOLDER] [--images 1000]
 """

@@ -18,7 +18,7 @@ from .nodes import called
 from .observe import Observer
 from .plan import Entry, Plan, neurons_of, with_threshold
 from .recipe import Recipe
-from .refine import Feeding, changed_current, changed_layer, feeding, least_squares_change
+from .refine import RIDGE, RIDGE_OF_LAST, Feeding, changed_current, changed_layer, feeding, least_squares_change
 
 
 @dataclass
@@ -139,7 +139,8 @@ class _Sequential:
         currents = [self.steps.get(arrives, index) for index in spiking]
         wanted = [self.steps.get(arrives, index) for index in batches]
         rectified = entry is not None and not entry.activation.analog and not entry.activation.negative
-        change = least_squares_change(fed, inputs, currents, wanted, rectified=rectified)
+        ridge = RIDGE_OF_LAST if entry is None else RIDGE
+        change = least_squares_change(fed, inputs, currents, wanted, rectified=rectified, ridge=ridge)
         self.found.layers[fed.node] = changed_layer(fed, change, with_bias=entry is None)
         if entry is not None:
             self.found.bias[node] = change.bias

@@ -15,8 +15,9 @@ from .rule import Activation
 BINS = 1024
 COARSE, WIDER, FINE = 30, (1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0), 12
 """Candidates for a threshold: first over what was seen, and beyond it, then about the best."""
+CORRELATED = 40
 SHIFTS = torch.linspace(-2.5, 1.0, 15).tolist()
-"""Candidates for a free bias, in levels."""
+"""Candidates for a threshold and a free bias, the latter in levels."""
 TAIL_SHARE, TAIL_LEAST = 0.01, 16.0
 """Which targets are a channel's tail: the largest hundredth, but at least so many."""
 ROWS = 8
@@ -186,7 +187,7 @@ def _by_correlation(seen: Seen, levels: int, activation: Activation) -> Fit:
     mean = seen.targets.sum(1) / total
     reach = seen.reach.clamp(max=activation.ceiling)
     best = Fit(reach, torch.zeros_like(reach), torch.full_like(reach, torch.inf))
-    for share in torch.linspace(0.1, 1.1, COARSE).tolist():
+    for share in torch.linspace(0.1, 1.1, CORRELATED).tolist():
         thresholds = (reach * share).clamp(max=activation.ceiling)
         level = (thresholds / levels)[:, None]
         for shift in SHIFTS:

@@ -17,7 +17,7 @@ from .plan import Plan
 POSITIONS = 8
 """Positions along each side of a map that the equations are gathered at; neighbours tell little news."""
 SAMPLES_AT_ONCE = 8
-RIDGE = 0.02
+RIDGE, RIDGE_OF_LAST = 0.02, 0.1
 OUTSIDE, ROUNDS, STRIDE = 0.1, 4, 1.5
 """Weight of positions where neither network is active; rounds that account for the rectifier, and their length."""
 _ALONG = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -78,7 +78,13 @@ class Change:
 
 
 def least_squares_change(
-    fed: Feeding, inputs: Sequence[Tensor], currents: Sequence[Tensor], wanted: Sequence[Tensor], *, rectified: bool
+    fed: Feeding,
+    inputs: Sequence[Tensor],
+    currents: Sequence[Tensor],
+    wanted: Sequence[Tensor],
+    *,
+    rectified: bool,
+    ridge: float,
 ) -> Change:
     """The change of a layer that brings the currents at its site close to those of the network:
 
@@ -95,7 +101,7 @@ def least_squares_change(
     gram = torch.zeros(size, size, dtype=torch.float64, device=rows[0][0].device)
     for patches, _, _ in rows:
         gram += (patches.T @ patches).double()
-    strength = RIDGE * gram.diagonal()[:-1].mean().clamp(min=1e-12)
+    strength = ridge * gram.diagonal()[:-1].mean().clamp(min=1e-12)
     factor = torch.linalg.cholesky(gram + strength * torch.eye(size, dtype=gram.dtype, device=gram.device))
     change = gram.new_zeros(size, len(fed.scale))
     for turn in range(1 + (ROUNDS if rectified else 0)):

@@ -119,7 +119,8 @@ def _compare(network: nn.Module, split: Split, config: DemoConfig, progress: Pro
     own = measure(network, test, name=name, kind=kind, bits=bits_of(config.levels, 1) if is_quantised else 32)
     spiking, thresholds = {}, []
     for neuron, code in NEURONS.items():
-        conversion = convert(network, calibration, neuron=code, members=config.levels, time_steps=TIME_STEPS[-1])
+        # One threshold for every T and every neuron, so that the rows differ in nothing else.
+        conversion = convert(network, calibration, neuron=code, members=config.levels, **THRESHOLDS)
         bits = bits_of(1 if code == "if" else config.levels, TIME_STEPS[-1])
         label = f"{neuron}, from {name}"
         steps = TIME_STEPS[-1]
