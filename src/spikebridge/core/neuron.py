@@ -83,7 +83,7 @@ def run(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None)
     for current in currents.unbind(0):
         spikes, state = neuron.step(current, state)
         steps.append(spikes)
-    return steps[0][None] if len(steps) == 1 else torch.stack(steps), state
+    return torch.stack(steps), state
 
 
 def check_callable(setting: object, *, owner: str, name: str, example: str) -> None:

@@ -120,7 +120,9 @@ def _compare(network: nn.Module, split: Split, config: DemoConfig, progress: Pro
     spiking, thresholds = {}, []
     for neuron, code in NEURONS.items():
         # One threshold for every T and every neuron, so that the rows differ in nothing else.
-        conversion = convert(network, calibration, neuron=code, members=config.levels, **THRESHOLDS)
+        conversion = convert(
+            network, calibration, neuron=code, members=config.levels, thresholds="percentile:99.9", granularity="layer"
+        )
         bits = bits_of(1 if code == "if" else config.levels, TIME_STEPS[-1])
         label = f"{neuron}, from {name}"
         steps = TIME_STEPS[-1]
