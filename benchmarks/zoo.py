@@ -3,7 +3,7 @@
 Random weights, since no others are at hand; BatchNorm statistics from random images, so that activations have the sizes
 they have in trained networks. For each model: convert(model, images, members=255), then the share of further images on
 which the arg-max is the network's, beside how many different answers there were; and how many calls are neurons, exact
-and analog. Some random networks are chaotic, and then 255 levels are coarse: so the same with 65,535 levels, and what
+and analog. Some random networks are chaotic, and then 255 levels are coarse: below 99 %, the same with 65,535 levels, and for all what
 noise of 0.001 of an image does to the network itself. Then its twin with QCFS of 8 levels in place of every ReLU
 module: the largest difference at T = 1.
 
@@ -19,6 +19,7 @@ import json
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from spikebridge import QCFS, ConversionError, convert
 from spikebridge.measure.record import environment
 
 MEMBERS, FINE, LEVELS = 255, 65535, 8
-CALIBRATION, TEST, BATCH = 64, 64, 16
+CALIBRATION, TEST, BATCH = 32, 32, 16
 RESULTS = Path(__file__).parent / "results" / "zoo.jsonl"
 SIZES = {"inception_v3": 299, "alexnet": 224}
 """Image sizes of models that need a particular one; the attention models need 224, the others do with 96."""
@@ -87,23 +88,33 @@ def outcome(name: str) -> dict[str, Any]:
         named = {"operations": sorted({operation for operation, _ in calls}), "calls": len(calls)}
         return {"outcome": "refused", **(named if calls else {"reason": str(error).splitlines()[0]})}
     seconds = time.perf_counter() - began
-    answers = [torch.cat([f(part) for part in test.split(BATCH)]) for f in (network, conversion.model)]
-    fine = convert(network, images.split(BATCH), members=FINE).model
-    answers.append(torch.cat([fine(part) for part in test.split(BATCH)]))
-    answers.append(torch.cat([network(part + 1e-3 * torch.randn_like(part)) for part in test.split(BATCH)]))
-    expected, spread = answers[0], (answers[0] - answers[0].mean(0)).norm()
-    same = [100 * (a.argmax(1) == expected.argmax(1)).float().mean().item() for a in answers[1:]]
-    error = [((a - expected).norm() / spread).item() for a in answers[1:]]
+    expected = answers(network, test)
+    noisy = answers(lambda part: network(part + 1e-3 * torch.randn_like(part)), test)
+    compared = {"": answers(conversion.model, test), "_noise": noisy}
+    if agreement(compared[""], expected) < 99.0:
+        fine = convert(network, images.split(BATCH), members=FINE).model
+        compared["_65535"] = answers(fine, test)
+    spread = (expected - expected.mean(0)).norm()
     return {
         "outcome": "converted",
         "convert_s": seconds,
         "neurons": len(conversion.report.neurons),
         "calls": dict(Counter(site.fidelity for site in conversion.report.sites)),
         "distinct_answers": len(expected.argmax(1).unique()),
-        **dict(zip(("agreement", "agreement_65535", "agreement_noise"), same, strict=True)),
-        **dict(zip(("error", "error_65535", "error_noise"), error, strict=True)),
+        **{f"agreement{which}": agreement(found, expected) for which, found in compared.items()},
+        **{f"error{which}": ((found - expected).norm() / spread).item() for which, found in compared.items()},
         "qcfs_difference": qcfs_difference(network, images),
     }
+
+
+def answers(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """The logits of all images."""
+    return torch.cat([network(part) for part in images.split(BATCH)])
+
+
+def agreement(found: Tensor, expected: Tensor) -> float:
+    """The share of images in % with the same arg-max."""
+    return 100 * (found.argmax(1) == expected.argmax(1)).float().mean().item()
 
 
 def qcfs_difference(network: nn.Module, images: Tensor) -> float | None:
@@ -118,13 +129,23 @@ def qcfs_difference(network: nn.Module, images: Tensor) -> float | None:
     return difference
 
 
+def weights(name: str) -> int:
+    """How large a model is, so that the small ones come first."""
+    with torch.device("meta"):
+        settings = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+        return sum(
+            weight.numel() for weight in torchvision.models.get_model(name, weights=None, **settings).parameters()
+        )
+
+
 def main() -> None:
     """Go through the zoo, one line per model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=torchvision.models.list_models(module=torchvision.models))
+    parser.add_argument("models", nargs="*")
     done = {json.loads(line)["model"] for line in RESULTS.read_text().splitlines()} if RESULTS.exists() else set()
     about = environment()
-    for name in parser.parse_args().models:
+    names = parser.parse_args().models or sorted(torchvision.models.list_models(module=torchvision.models), key=weights)
+    for name in names:
         if name not in done:
             line = {"model": name, **outcome(name), "torchvision": torchvision.__version__, "environment": about}
             print(name, {key: value for key, value in line.items() if key not in ("model", "environment")}, flush=True)
