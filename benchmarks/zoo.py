@@ -3,9 +3,9 @@
 Random weights, since no others are at hand; BatchNorm statistics from random images, so that activations have the sizes
 they have in trained networks. For each model: convert(model, images, members=255), then the share of further images on
 which the arg-max is the network's, beside how many different answers there were; and how many calls are neurons, exact
-and analog. Some random networks are chaotic, and then 255 levels are coarse: below 99 %, the same with 65,535 levels, and for all what
-noise of 0.001 of an image does to the network itself. Then its twin with QCFS of 8 levels in place of every ReLU
-module: the largest difference at T = 1.
+and analog. Some random networks are chaotic, and then 255 levels are coarse: below 99 %, the same with 65,535 levels;
+and for all, what noise of 0.001 of an image does to the network itself. Then its twin with QCFS of 8 levels in place of
+every ReLU module: the largest difference at T = 1.
 
 Needs torchvision. Resumes where it stopped: models already in results/zoo.jsonl are skipped.
 Run: python benchmarks/zoo.py [MODEL ...]
@@ -131,11 +131,7 @@ def qcfs_difference(network: nn.Module, images: Tensor) -> float | None:
 
 def weights(name: str) -> int:
     """How large a model is, so that the small ones come first."""
-    with torch.device("meta"):
-        settings = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-        return sum(
-            weight.numel() for weight in torchvision.models.get_model(name, weights=None, **settings).parameters()
-        )
+    return int(torchvision.models.get_model_weights(name).DEFAULT.meta["num_params"])
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import __version__
 from .core.process import LostProcessError, rank, speaks
-from .methods.config import ConvertConfig, DemoConfig, EvaluateConfig
+from .methods.commands import ConvertConfig, DemoConfig, EvaluateConfig
 from .methods.memory import memory_problem
 from .methods.settings import Parser, to_config, train_parser
 

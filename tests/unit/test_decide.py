@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikebridge import IF, LIF, ConversionError, GroupNeuron, convert, to_zero
 from spikebridge.conversion import ConvertedNetwork
-from spikebridge.conversion.forecast import Forecaster
+from spikebridge.conversion.stopping.forecast import Forecaster
 from spikebridge.core.neuron import Neuron
 from spikebridge.core.time import Folded
 from spikebridge.data import digits

@@ -17,6 +17,8 @@ from .rule import Activation as Activation
 from .rule import Rule as Rule
 from .rule import Site as Site
 from .rules import RULES as RULES
+from .stopping import Decision as Decision
+from .stream import StreamState as StreamState
 from .verification import Difference as Difference
 from .verification import Verdict as Verdict
 from .verification import verify as verify

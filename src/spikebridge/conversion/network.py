@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from ..core.readout import cumulative_mean
 from ..core.shapes import SpikeTrain, Value
 from ..core.time import require_steps, unfold
-from .decide import Decision, decide
+from .stopping.decide import Decision, decide
 from .stream import StreamState, advance
 
 
@@ -71,7 +71,7 @@ class ConvertedNetwork(nn.Module):
     def decide(self, values: Value, *, time_steps: int | None = None) -> Decision:
         """The classes that ``self(values, time_steps=T).argmax(1)`` names, each found in as few steps as can be proved.
 
-        See :func:`~spikebridge.conversion.decide.decide`.
+        See :func:`~spikebridge.conversion.stopping.decide.decide`.
         """
         steps = self.time_steps if time_steps is None else time_steps
         require_steps(steps, owner="ConvertedNetwork")

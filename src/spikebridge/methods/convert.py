@@ -14,7 +14,7 @@ from ..conversion import convert, explain
 from ..data import load
 from ..training.checkpoint import load_weights
 from .build import network_for
-from .config import ConvertConfig
+from .commands import ConvertConfig
 from .settings import read_config
 
 CALIBRATION_SAMPLES, BATCH = 512, 128

@@ -28,8 +28,8 @@ from ..measure import RunRecord, accuracy, bits_of, measure
 from ..models import cnn
 from ..report import markdown_table, terminal_table
 from ..training import Batches, Learner, fit
+from .commands import DemoConfig
 from .comparison import NEURONS, TIME_STEPS, Comparison, by_levels, caption, draw, table
-from .config import DemoConfig
 from .settings import as_plain
 
 BATCH_SIZE = 64

@@ -11,7 +11,8 @@ from rich.console import Console
 from ..data import load
 from ..measure import RunRecord
 from .build import network_for
-from .config import ConversionConfig, EvaluateConfig
+from .commands import EvaluateConfig
+from .config import ConversionConfig
 from .settings import as_plain, read_config
 from .summary import show
 from .testing import evaluate

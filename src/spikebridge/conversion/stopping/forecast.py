@@ -11,13 +11,13 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.fx.node import map_aggregate
 
-from ..blocks.differential import Bias
-from ..core.neuron import Neuron
-from ..core.time import Folded, RepeatOverTime
-from . import rules
-from .nodes import called, host_nodes
+from ...blocks.differential import Bias
+from ...core.neuron import Neuron
+from ...core.time import Folded, RepeatOverTime
+from .. import rules
+from ..nodes import called, host_nodes
+from ..stream import StreamState
 from .reach import Forecast, capacity, forecast
-from .stream import StreamState
 
 SIGNED = (
     *(rules.ADD, rules.NEGATIVE, rules.MULTIPLY, rules.DIVIDE, rules.SUM, rules.MEAN, rules.AVERAGE_POOL),

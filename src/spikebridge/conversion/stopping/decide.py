@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from ..core.shapes import Value
-from .errors import ConversionError
+from ...core.shapes import Value
+from ..errors import ConversionError
+from ..stream import StreamState, advance
 from .forecast import Forecaster
 from .reach import capacity
 from .settled import Bounds, Standing
-from .stream import StreamState, advance
 from .tail import Tail, find_tail
 
 _WORTHWHILE = 0.05

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.neuron import Neuron
-from ..core.reset import by_subtraction
-from ..core.shapes import along_channels
-from ..neurons import IF, LIF, GroupNeuron
-from .errors import ConversionError
+from ...core.neuron import Neuron
+from ...core.reset import by_subtraction
+from ...core.shapes import along_channels
+from ...neurons import IF, LIF, GroupNeuron
+from ..errors import ConversionError
 
 
 @dataclass(frozen=True, eq=False)

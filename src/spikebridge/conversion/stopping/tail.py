@@ -8,15 +8,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
-from ..core.neuron import Neuron
-from ..core.shapes import Value
-from ..core.time import Folded, RepeatOverTime
-from .errors import ConversionError
-from .nodes import batchless_nodes, called, host_nodes, location, operation_name
-from .recipe import Recipe
-from .rule import Site
-from .rules import RULES
-from .stream import Step
+from ...core.neuron import Neuron
+from ...core.shapes import Value
+from ...core.time import Folded, RepeatOverTime
+from ..errors import ConversionError
+from ..nodes import batchless_nodes, called, host_nodes, location, operation_name
+from ..recipe import Recipe
+from ..rule import Site
+from ..rules import RULES
+from ..stream import Step
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .errors import ConversionError
+from ..errors import ConversionError
 from .reach import Forecast, largest_spike
 from .tail import Tail
 
