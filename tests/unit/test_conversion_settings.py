@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebridge import ConversionError, GroupNeuron, convert
+from spikebridge import QCFS, ConversionError, GroupNeuron, convert
 from spikebridge.core.time import Folded
 
 from ..networks import NETWORKS
@@ -97,6 +99,33 @@ def test_a_quantised_twin_is_the_spiking_network_at_one_step() -> None:
             conversion = convert(model, x, members=5, calibrate=calibrate)
             with torch.no_grad():
                 assert torch.allclose(conversion.model(x), conversion.quantised(x), atol=1e-5), (name, calibrate)
+
+
+@pytest.mark.parametrize("calibrate", ["bias", "weights"])
+@torch.no_grad()
+def test_calibration_leaves_what_is_identical_alone(calibrate: str) -> None:
+    for build in NETWORKS.values():
+        model, x = build(partial(QCFS, levels=4, threshold=1.0)).eval(), torch.rand(64, 1, 8, 8)
+        assert torch.equal(convert(model, x, members=4, calibrate=calibrate).model(x), model(x))
+
+
+@pytest.mark.parametrize("calibrate", ["bias", "weights"])
+def test_percentiles_see_all_batches_however_they_are_calibrated(calibrate: str) -> None:
+    model = NETWORKS["mlp"](nn.ReLU).eval()
+    batches = [torch.rand(16, 1, 8, 8), 5 * torch.rand(16, 1, 8, 8)]
+    plain, calibrated = (
+        convert(model, batches, thresholds="max", calibrate=way).report.neurons[0].threshold
+        for way in ("none", calibrate)
+    )
+    assert plain == calibrated
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_are_corrected_under_one_threshold_for_the_layer_too(name: str) -> None:
+    model, x = NETWORKS[name](nn.ReLU).eval(), torch.rand(256, 1, 8, 8)
+    settings = {"members": 4, "granularity": "layer"}
+    errors = [error(model, convert(model, x, **settings, calibrate=way).model, x) for way in ("none", "weights")]
+    assert errors[1] < errors[0]
 
 
 # --- pools ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from .fit import Fit, Seen, by_correlation, least_squares, lloyd, sent, with_thr
 from .lockstep import Lockstep
 from .nodes import called
 from .observe import Observer
-from .plan import Entry, Plan, neurons_of, with_threshold
+from .plan import Entry, Plan, is_identical, neurons_of, with_threshold
 from .recipe import Recipe
 from .refine import RIDGE, RIDGE_OF_LAST, Feeding, changed_current, changed_layer, feeding, least_squares_change
 
@@ -173,7 +173,8 @@ class _Sequential:
             self.steps.put(node, self.count + index, out)
 
     def _fit(self, node: fx.Node, entry: Entry, axis: int | None, targets: list[Tensor], currents: list[Tensor]) -> Fit:
-        activation, levels, with_bias = entry.activation, self.recipe.levels, self.recipe.calibrate != "none"
+        activation, levels = entry.activation, self.recipe.levels
+        with_bias = self.recipe.calibrate != "none" and not is_identical(entry.site)
         seen = Seen.of(currents, targets, negative=activation.negative)
         settled = self.found.plan[node].site.threshold
         if settled is not None:
@@ -190,11 +191,17 @@ class _Sequential:
             self.found.plan[node] = with_threshold(
                 entry, as_setting(numbers.to(targets[0].dtype), axis, self._rank(node))
             )
-        if with_bias:
-            corrected = self.found.bias.get(node)
-            own = fit.bias if corrected is None else fit.bias + corrected.to(fit.bias.dtype)
-            self.found.bias[node] = as_setting(own.to(targets[0].dtype), axis, self._rank(node))
+        if with_bias or node in self.fed:
+            self._keep_bias(node, fit.bias.to(targets[0].dtype), axis)
         return fit
+
+    def _keep_bias(self, node: fx.Node, bias: Tensor, axis: int | None) -> None:
+        """The bias of a site, with that of the corrected layer before it, which is one per channel in any case."""
+        rank = self._rank(node)
+        if node in self.fed:
+            bias = bias + self.found.bias[node]
+            axis = 1 if isinstance(self.fed[node].layer, nn.Conv2d) else rank - 1
+        self.found.bias[node] = as_setting(bias, axis, rank)
 
     def _rank(self, node: fx.Node) -> int:
         rank: int = self.steps.get(node, 0).ndim

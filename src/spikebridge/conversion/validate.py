@@ -72,7 +72,7 @@ def observe_all(observer: Observer, model: nn.Module, batches: Tensor | Iterable
             expected = _run_network(model, values)
             _check_trace(observer.observe(values.clone()), expected, type(model).__name__)
             check_batch_axis(observer, values)
-        elif hold:
+        elif hold and not observer.watched:
             observer.widen(values)  # calibration runs it
         else:
             observer.observe(values.clone())
