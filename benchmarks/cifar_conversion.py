@@ -26,7 +26,7 @@ from spikebridge import convert
 from spikebridge.measure.record import environment
 
 RESULTS = Path(__file__).parent / "results" / "cifar_conversion.jsonl"
-SETTINGS = [(1, 4), (1, 8), (1, 16), (1, 32), (2, 8), (4, 4), (8, 2), (16, 1)]
+SETTINGS = [(1, 16), (1, 8), (1, 4), (1, 32), (2, 8), (4, 4), (8, 2), (16, 1)]
 CALIBRATION, BATCH = 1000, 250
 FIRST = 2000
 PEER_STEPS = (1, 2, 4, 8, 16, 32, 64)
@@ -108,7 +108,7 @@ def sinabs(network: nn.Module, calibration: Tensor, recipe: str) -> Readouts:
 
 def settings() -> Iterator[dict[str, Any]]:
     """Every setting that is measured."""
-    for calibrate in ("weights", "bias", "none"):
+    for calibrate in ("bias", "weights", "none"):
         for time_steps, members in SETTINGS if calibrate != "none" else SETTINGS[:4]:
             for neuron in ("group", "signed-group") if time_steps > 1 else ("group",):
                 yield {"time_steps": time_steps, "members": members, "neuron": neuron, "calibrate": calibrate}
