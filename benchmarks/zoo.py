@@ -7,8 +7,10 @@ and analog. Some random networks are chaotic, and then 255 levels are coarse: be
 and for all, what noise of 0.001 of an image does to the network itself. Then its twin with QCFS of 8 levels in place of
 every ReLU module: the largest difference at T = 1.
 
-Needs torchvision. Resumes where it stopped: models already in results/zoo.jsonl are skipped.
-Run: python benchmarks/zoo.py [MODEL ...]
+With --quick only the first claim, on as few images as it takes: 4 images, thresholds="max", compared on the same images.
+
+Needs torchvision. Resumes where it stopped: models already in results/zoo.jsonl (zoo_quick.jsonl) are skipped.
+Run: python benchmarks/zoo.py [--quick] [MODEL ...]
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from spikebridge.measure.record import environment
 
 MEMBERS, FINE, LEVELS = 255, 65535, 8
 CALIBRATION, TEST, BATCH = 32, 32, 16
-RESULTS = Path(__file__).parent / "results" / "zoo.jsonl"
+RESULTS = Path(__file__).parent / "results"
 SIZES = {"inception_v3": 299, "alexnet": 224}
 """Image sizes of models that need a particular one; the attention models need 224, the others do with 96."""
 
@@ -72,21 +74,53 @@ def quantise(network: nn.Module) -> int:
     return count
 
 
+def prepared(name: str, count: int) -> tuple[nn.Module, Tensor, int]:
+    """A model with statistics from images, those images, and their size."""
+    torch.manual_seed(0)
+    size = SIZES.get(name, 224 if name.startswith(("vit", "swin", "maxvit")) else 96)
+    images = random_images(count, size)
+    settings = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    return with_statistics(torchvision.models.get_model(name, weights=None, **settings).eval(), images), images, size
+
+
+def refusal(error: ConversionError) -> dict[str, Any]:
+    """What was refused, by name."""
+    calls = re.findall(r"^  '[^']+' \((.+?)\) at (.+?):\d+: ", str(error), flags=re.MULTILINE)
+    named = {"operations": sorted({operation for operation, _ in calls}), "calls": len(calls)}
+    return {"outcome": "refused", **(named if calls else {"reason": str(error).splitlines()[0]})}
+
+
+@torch.no_grad()
+def quick_outcome(name: str) -> dict[str, Any]:
+    """Convert one model on a few images, and compare on the same."""
+    network, images, _ = prepared(name, 4)
+    began = time.perf_counter()
+    try:
+        conversion = convert(network, images, members=MEMBERS, thresholds="max")
+    except ConversionError as error:
+        return refusal(error)
+    seconds = time.perf_counter() - began
+    expected, found = network(images), conversion.model(images)
+    return {
+        "outcome": "converted",
+        "convert_s": seconds,
+        "neurons": len(conversion.report.neurons),
+        "calls": dict(Counter(site.fidelity for site in conversion.report.sites)),
+        "agreement": agreement(found, expected),
+        "error": ((found - expected).norm() / expected.norm()).item(),
+    }
+
+
 @torch.no_grad()
 def outcome(name: str) -> dict[str, Any]:
     """Convert one model, and compare."""
-    torch.manual_seed(0)
-    size = SIZES.get(name, 224 if name.startswith(("vit", "swin", "maxvit")) else 96)
-    images, test = random_images(CALIBRATION, size), random_images(TEST, size)
-    settings = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    network = with_statistics(torchvision.models.get_model(name, weights=None, **settings).eval(), images)
+    network, images, size = prepared(name, CALIBRATION)
+    test = random_images(TEST, size)
     began = time.perf_counter()
     try:
         conversion = convert(network, images.split(BATCH), members=MEMBERS)
     except ConversionError as error:
-        calls = re.findall(r"^  '[^']+' \((.+?)\) at (.+?):\d+: ", str(error), flags=re.MULTILINE)
-        named = {"operations": sorted({operation for operation, _ in calls}), "calls": len(calls)}
-        return {"outcome": "refused", **(named if calls else {"reason": str(error).splitlines()[0]})}
+        return refusal(error)
     seconds = time.perf_counter() - began
     expected = answers(network, test)
     noisy = answers(lambda part: network(part + 1e-3 * torch.randn_like(part)), test)
@@ -138,14 +172,18 @@ def main() -> None:
     """Go through the zoo, one line per model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*")
-    done = {json.loads(line)["model"] for line in RESULTS.read_text().splitlines()} if RESULTS.exists() else set()
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    results = RESULTS / ("zoo_quick.jsonl" if options.quick else "zoo.jsonl")
+    done = {json.loads(line)["model"] for line in results.read_text().splitlines()} if results.exists() else set()
     about = environment()
-    names = parser.parse_args().models or sorted(torchvision.models.list_models(module=torchvision.models), key=weights)
+    names = options.models or sorted(torchvision.models.list_models(module=torchvision.models), key=weights)
     for name in names:
         if name not in done:
-            line = {"model": name, **outcome(name), "torchvision": torchvision.__version__, "environment": about}
+            found = quick_outcome(name) if options.quick else outcome(name)
+            line = {"model": name, **found, "torchvision": torchvision.__version__, "environment": about}
             print(name, {key: value for key, value in line.items() if key not in ("model", "environment")}, flush=True)
-            with RESULTS.open("a") as file:
+            with results.open("a") as file:
                 file.write(json.dumps(line) + "\n")
 
 
