@@ -7,7 +7,7 @@ and analog. Some random networks are chaotic, and then 255 levels are coarse: be
 and for all, what noise of 0.001 of an image does to the network itself. Then its twin with QCFS of 8 levels in place of
 every ReLU module: the largest difference at T = 1.
 
-With --quick only the first claim, on as few images as it takes: 4 images, thresholds="max", compared on the same images.
+With --quick only the first claim, on as few images as it takes: 4 images, thresholds="max", compared on the same.
 
 Needs torchvision. Resumes where it stopped: models already in results/zoo.jsonl (zoo_quick.jsonl) are skipped.
 Run: python benchmarks/zoo.py [--quick] [MODEL ...]
