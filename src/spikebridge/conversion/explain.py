@@ -30,6 +30,9 @@ _REWRITES = {
         "GRUCell",
         "RNNCell",
     ): "recurrent networks have a time of their own; use LIF layers",
+    ("Transformer", "TransformerEncoder", "TransformerEncoderLayer", "TransformerDecoderLayer"): (
+        "write the block out: its attention, norms and linear layers have rules; or pass unsupported='differential'"
+    ),
     ("sort", "topk", "argmax", "argmin", "max", "min", "argsort"): (
         "choose and sort after the network: let it return what is chosen from"
     ),
