@@ -61,3 +61,20 @@ NETWORKS: dict[str, Callable[[Activation], nn.Module]] = {
     "max-pool cnn": MaxPoolNet,
     "residual cnn": ResidualNet,
 }
+
+
+class Wrapped(nn.Module):
+    """A network whose forward is a function of the test's own."""
+
+    def __init__(self, forward, **modules: nn.Module) -> None:
+        super().__init__()
+        self.call = forward
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.call(self, x)
+
+
+def network(forward, **modules: nn.Module) -> nn.Module:
+    return Wrapped(forward, **modules).eval()

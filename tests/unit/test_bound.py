@@ -17,27 +17,10 @@ from spikebridge.conversion import ErrorBound, adversarial
 from spikebridge.conversion.bounds.intervals import ERROR, MEAN, REACH, STEP, VALUE, Bounds
 from spikebridge.conversion.bounds.staircase import Clip, Staircase
 
-from ..networks import NETWORKS
+from ..networks import NETWORKS, network
 
 EXACT = 1e-12  # float64 networks; every number of the example has few digits
 EPS = torch.finfo(torch.float64).eps
-
-
-class Wrapped(nn.Module):
-    """A network whose forward is a function of the test's own."""
-
-    def __init__(self, forward, **modules: nn.Module) -> None:
-        super().__init__()
-        self.call = forward
-        for name, module in modules.items():
-            self.add_module(name, module)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.call(self, x)
-
-
-def network(forward, **modules: nn.Module) -> nn.Module:
-    return Wrapped(forward, **modules).eval()
 
 
 def inputs(bound: ErrorBound, count: int) -> Tensor:

@@ -16,27 +16,10 @@ from spikebridge.conversion import Activation, Recipe, Site
 from spikebridge.conversion.histogram import Histogram
 from spikebridge.core.time import Folded
 
-from ..networks import NETWORKS
+from ..networks import NETWORKS, network
 
 HERE = Path(__file__).name
 TOLERANCE = 1e-6
-
-
-class Wrapped(nn.Module):
-    """A network whose forward is a function of the test's own."""
-
-    def __init__(self, forward, **modules: nn.Module) -> None:
-        super().__init__()
-        self.call = forward
-        for name, module in modules.items():
-            self.add_module(name, module)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.call(self, x)
-
-
-def network(forward, **modules: nn.Module) -> nn.Module:
-    return Wrapped(forward, **modules).eval()
 
 
 def linear_relu() -> nn.Module:

@@ -6,7 +6,9 @@ import inspect
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -87,3 +89,16 @@ def call_names(graph: fx.Graph) -> dict[fx.Node, str]:
             seen[name] += 1
             names[node] = name if seen[name] == 1 else f"{name}#{seen[name]}"
     return names
+
+
+def attached(graph: fx.Graph, modules: Mapping[str, nn.Module], source: nn.Module) -> dict[str, Any]:
+    """What a new graph calls and reads, by name: modules from a mapping, tensors from the module it was copied from."""
+    found: dict[str, Any] = {}
+    for node in graph.nodes:
+        name = str(node.target)
+        if node.op == "call_module":
+            found[name] = modules[name]
+        elif node.op == "get_attr":
+            owner, _, attribute = name.rpartition(".")
+            found[name] = getattr(source.get_submodule(owner), attribute)
+    return found

@@ -6,9 +6,11 @@ import copy
 
 from torch import Tensor, fx, nn
 
-from ..core.gradient import level_of, quantise
+from ..core.gradient import level_of
 from ..core.shapes import Value, along_channels, at_least_float32
 from .calibrate import Settled
+from .fit import sent
+from .nodes import attached
 from .plan import neurons_of
 
 
@@ -41,8 +43,7 @@ class Levels(nn.Module):
         if self.bias is not None:
             values = values + along_channels(self.bias, values)
         level = along_channels(level_of(self.threshold, self.levels), values)
-        low = float(-self.levels if self.negative else 0)
-        return quantise(values / level + 0.5, low=low, high=float(self.levels)) * level
+        return sent(values, level, self.levels, negative=self.negative)
 
     def extra_repr(self) -> str:
         return f"levels={self.levels}, negative={self.negative}"
@@ -74,9 +75,5 @@ def quantised(traced: fx.GraphModule, settled: Settled) -> fx.GraphModule:
             levels.label = site.name
             before = copies[node if entry.activation.analog else node.all_input_nodes[0]]
             copies[node] = graph.call_module(name, (before,))
-    root = {name: modules[name] for name in {str(n.target) for n in graph.nodes if n.op == "call_module"}}
-    for node in graph.nodes:
-        if node.op == "get_attr":
-            owner, _, attribute = str(node.target).rpartition(".")
-            root[str(node.target)] = getattr(traced.get_submodule(owner), attribute)
+    root = attached(graph, modules, traced)
     return copy.deepcopy(fx.GraphModule(root, graph, class_name="Quantised")).eval()

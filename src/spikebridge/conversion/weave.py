@@ -12,7 +12,7 @@ from torch import fx, nn
 from ..blocks.differential import Increments, PrefixMeans
 from ..core.neuron import Neuron
 from ..core.time import Folded, RepeatOverTime, TimeAxis
-from .nodes import batchless_nodes, call_names, host_nodes
+from .nodes import attached, batchless_nodes, call_names, host_nodes
 from .plan import Plan
 
 
@@ -79,7 +79,10 @@ class Weaver:
                 still[node] = self.graph.node_copy(node, self._in_still)
             elif node.op != "placeholder":
                 self._place(node)
-        return Woven(fx.GraphModule(self._root(), self.graph, class_name="SpikingBody"), self._places())
+        return Woven(
+            fx.GraphModule(attached(self.graph, self.modules, self.source), self.graph, class_name="SpikingBody"),
+            self._places(),
+        )
 
     def _place(self, node: fx.Node) -> None:
         entry = self.plan[node]
@@ -180,12 +183,3 @@ class Weaver:
             node: next((self.worlds[world][node], world) for world in worlds if node in self.worlds[world])
             for node in self.plan
         }
-
-    def _root(self) -> dict[str, Any]:
-        targets = {str(node.target) for node in self.graph.nodes if node.op == "call_module"}
-        tensors = {str(node.target) for node in self.graph.nodes if node.op == "get_attr"}
-        return {**{name: self.modules[name] for name in targets}, **{name: self._tensor(name) for name in tensors}}
-
-    def _tensor(self, name: str) -> Any:
-        owner, _, attribute = name.rpartition(".")
-        return getattr(self.source.get_submodule(owner), attribute)

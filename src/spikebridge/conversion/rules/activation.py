@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,18 +71,6 @@ def _no_clip(site: Site) -> str | None:
         return "clips at tensors; clip at numbers"
     low, high = bounds
     return f"clips between {low} and {high}, which leaves nothing" if low >= high or high <= 0 else None
-
-
-class _Call(nn.Module):
-    """A function of a linear layer's output, as a module."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.layer, self.function = nn.Linear(6, 5), function
-
-    def forward(self, values: Tensor) -> Tensor:
-        result: Tensor = self.function(self.layer(values))
-        return result
 
 
 RELU = Rule(

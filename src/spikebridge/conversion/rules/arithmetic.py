@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..nodes import host_nodes
 from ..rule import Rule, Site
+from .refusals import over_batch
 
 
 def _values() -> Tensor:
@@ -88,18 +89,10 @@ MATMUL = Rule(
 )
 
 
-def _adds_over_batch(site: Site) -> str | None:
-    axes = site.argument(1, "dim", site.argument(1, "axis"))
-    axes = (axes,) if isinstance(axes, int) else axes
-    return (
-        "adds over the batch, which would mix samples and steps; name the other axes" if not axes or 0 in axes else None
-    )
-
-
 SUM = Rule(
     name="sum",
     matches=(torch.sum, "sum"),
-    refuse=_adds_over_batch,
+    refuse=over_batch("adds"),
     example=lambda: (_Of(lambda x, f: torch.sum(f, 1, keepdim=True)), _values()),
 )
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..rule import Rule, Site, never
+from .refusals import over_batch
 
 
 def _image() -> Tensor:
@@ -23,14 +24,6 @@ class _SpatialMean(nn.Module):
 class _SpatialMaximum(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         return torch.amax(values, (2, 3))
-
-
-def _mixes_batch(site: Site) -> str | None:
-    axes = site.argument(1, "dim", site.argument(1, "axis"))
-    axes = (axes,) if isinstance(axes, int) else axes
-    if not axes or 0 in axes:
-        return "averages over the batch, which would mix samples and steps; name the other axes"
-    return None
 
 
 _MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
@@ -104,7 +97,7 @@ AVERAGE_POOL = Rule(
 MEAN = Rule(
     name="mean",
     matches=(torch.mean, "mean"),
-    refuse=_mixes_batch,
+    refuse=over_batch("averages"),
     example=lambda: (_SpatialMean(), _image()),
 )
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..rule import Rule, Site
+from .refusals import drops
 
 
 def _image() -> Tensor:
@@ -30,16 +31,6 @@ class _Call(nn.Module):
 def _mixes_batch(site: Site) -> str | None:
     start = site.module.start_dim if isinstance(site.module, nn.Flatten) else site.argument(1, "start_dim", 0)
     return "flattens the batch axis, which would mix samples and steps; flatten from axis 1" if start == 0 else None
-
-
-def _drops(site: Site) -> str | None:
-    drops = site.module is None and site.argument(2, "training", True)
-    return "drops units in eval mode too; pass training=self.training" if drops else None
-
-
-def _drops_rows(site: Site) -> str | None:
-    drops = site.module is None and site.argument(3, "training", True)
-    return "drops samples in eval mode too; pass training=self.training" if drops else None
 
 
 def _not_a_view(site: Site) -> str | None:
@@ -129,13 +120,13 @@ DROPOUT = Rule(
         *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout),
         *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),
     ),
-    refuse=_drops,
+    refuse=drops("units", position=2),
     example=lambda: (nn.Dropout(0.5).eval(), torch.linspace(-1, 1, 24).reshape(4, 6)),
 )
 
 DROP_ROWS = Rule(
     name="stochastic depth",
     matches=("torchvision.ops.stochastic_depth.stochastic_depth",),
-    refuse=_drops_rows,
+    refuse=drops("samples", position=3),
     example=lambda: (nn.Identity(), torch.linspace(-1, 1, 24).reshape(4, 6)),
 )
