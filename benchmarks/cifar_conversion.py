@@ -7,6 +7,7 @@ LocalThresholdBalancingRecipe, sinabs.from_model. Settings were chosen on traini
 Needs the weights (see cifar_resnets.py) and CIFAR-10 (`spikebridge data get cifar-10`). Resumes where it stopped:
 what results/cifar_conversion.jsonl has is skipped.
 Run: python benchmarks/cifar_conversion.py WEIGHTS_FOLDER [--depths 20 32 44 56] [--test 10000] [--peers]
+     [--calibrate bias weights none] [--most-steps 16]
 """
 
 from __future__ import annotations
@@ -106,21 +107,24 @@ def sinabs(network: nn.Module, calibration: Tensor, recipe: str) -> Readouts:
     return readouts
 
 
-def settings() -> Iterator[dict[str, Any]]:
+def settings(ways: list[str], most_steps: int) -> Iterator[dict[str, Any]]:
     """Every setting that is measured."""
-    for calibrate in ("bias", "weights", "none"):
+    for calibrate in ways:
         for time_steps, members in SETTINGS if calibrate != "none" else SETTINGS[:4]:
+            if time_steps > most_steps:
+                continue
             for neuron in ("group", "signed-group") if time_steps > 1 else ("group",):
                 yield {"time_steps": time_steps, "members": members, "neuron": neuron, "calibrate": calibrate}
 
 
-def jobs(depths: list[int], peers: bool) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def jobs(options: argparse.Namespace) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """What is to be measured: depth, who and settings."""
     recipes = ("rate-coding 99.9 %", "rate-coding max", "local threshold balancing")
-    for depth in depths:
+    for depth in options.depths:
         yield depth, "ann", {}
-        yield from ((depth, "spikebridge", setting) for setting in settings())
-        if peers:
+        ways = settings(options.calibrate, options.most_steps)
+        yield from ((depth, "spikebridge", setting) for setting in ways)
+        if options.peers:
             yield from ((depth, "spikingjelly", {"recipe": recipe}) for recipe in recipes)
             yield depth, "sinabs", {"recipe": "from_model"}
 
@@ -152,11 +156,13 @@ def main() -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=[20, 32, 44, 56])
     parser.add_argument("--test", type=int, default=10_000)
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--calibrate", nargs="*", default=["bias", "weights", "none"])
+    parser.add_argument("--most-steps", type=int, default=16)
     options = parser.parse_args()
     RESULTS.touch()
     keys = ("depth", "who", "settings", "test")
     done = [{key: json.loads(line)[key] for key in keys} for line in RESULTS.read_text().splitlines()]
-    for depth, who, settings in jobs(options.depths, options.peers):
+    for depth, who, settings in jobs(options):
         key = {"depth": depth, "who": who, "settings": settings, "test": options.test}
         if key in done:
             continue
