@@ -30,10 +30,12 @@ from .core import run as run
 from .core import straight_through as straight_through
 from .core import to_zero as to_zero
 from .core import unfold as unfold
+from .encoders import BitPlane as BitPlane
 from .encoders import Direct as Direct
 from .encoders import Latency as Latency
 from .encoders import Phase as Phase
 from .encoders import Rate as Rate
+from .encoders import reference_parity as reference_parity
 from .neurons import IF as IF
 from .neurons import LIF as LIF
 from .neurons import GroupNeuron as GroupNeuron

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from .ranges import Bounds, Measured, MeasuredRange, ValueRange, checked_range
 from .shapes import SpikeTrain, Value, at_least_float32
 from .time import require_steps
 
@@ -21,11 +22,14 @@ class Encoder(nn.Module, ABC):
     for every x in ``value_range`` (in expectation, for a stochastic code).
 
     A subclass writes ``emit`` and ``step_weights`` for values in [0, 1], and ``unit_error``; checking, scaling and
-    decoding are derived here.
+    decoding are derived here. All of it runs in float32 or wider, inside autocast as well.
 
     Args:
         time_steps: T, number of steps (>= 1).
-        value_range: (low, high) of the values, mapped to [0, 1]; None leaves finite values as they are.
+        value_range: (low, high) of the values, mapped to [0, 1]; or where it is measured: "running", "sample",
+            "channel", "batch" or "reference" (see :class:`MeasuredRange`). None, of an analog code, leaves finite
+            values as they are.
+        outside: what becomes of values outside a given range: "error", or "clip" to its ends, without a gradient.
 
     Attributes:
         is_binary: every entry of the train is 0 or 1, so the layer that receives it accumulates and never multiplies.
@@ -34,22 +38,30 @@ class Encoder(nn.Module, ABC):
     Shapes:  values [batch, *unit] -> train [time, batch, *unit].
     Raises:
         TypeError: values are not floating point.
-        ValueError: values that are NaN, infinite or outside ``value_range``.
+        ValueError: values that are NaN or infinite; values outside a given ``value_range``, unless they are clipped.
     """
 
-    is_binary: ClassVar[bool] = True
+    is_binary: bool = True
     is_stochastic: ClassVar[bool] = False
+    value_range: tuple[float, float] | Measured | None
 
-    def __init__(self, *, time_steps: int, value_range: tuple[float, float] | None = (0.0, 1.0)) -> None:
+    def __init__(
+        self,
+        *,
+        time_steps: int,
+        value_range: ValueRange | None = (0.0, 1.0),
+        outside: Literal["error", "clip"] = "error",
+    ) -> None:
         super().__init__()
-        require_steps(time_steps, owner=type(self).__name__)
-        if value_range is None and self.is_binary:
-            raise ValueError(f"{type(self).__name__} expects value_range = (low, high), finite; got None.")
-        if value_range is not None and not -math.inf < value_range[0] < value_range[1] < math.inf:
-            raise ValueError(
-                f"{type(self).__name__} expects value_range = (low, high), finite and low < high; got {value_range}."
-            )
-        self.time_steps, self.value_range = time_steps, value_range
+        name = type(self).__name__
+        require_steps(time_steps, owner=name)
+        if outside not in ("error", "clip"):
+            raise ValueError(f"{name} expects outside to be 'error' or 'clip'; got {outside!r}.")
+        self.measured: MeasuredRange | None = None
+        if value_range is not None or self.is_binary:
+            bounds = checked_range(value_range, owner=name)  # type: ignore[arg-type]
+            self.measured = bounds if isinstance(bounds, MeasuredRange) else None
+        self.time_steps, self.value_range, self.outside = time_steps, value_range, outside
 
     @abstractmethod
     def emit(self, values: Value) -> SpikeTrain:
@@ -67,8 +79,9 @@ class Encoder(nn.Module, ABC):
 
     @property
     def value_error(self) -> float:
-        """The worst |decode(encode(x)) - x| over the value range, in the values' own units."""
-        return self.unit_error * self._span[1]
+        """The worst |decode(encode(x)) - x|, in the values' own units, or in spans of a measured range."""
+        low, high = self._given
+        return self.unit_error * (high - low)
 
     def encode(self, values: Value) -> SpikeTrain:
         """Check ``values``, map them to [0, 1] and emit their train."""
@@ -77,22 +90,18 @@ class Encoder(nn.Module, ABC):
             raise TypeError(f"{name} expects a tensor; got {type(values).__name__}. Convert with torch.as_tensor.")
         if not values.is_floating_point():
             raise TypeError(f"{name} expects floating-point values; got {values.dtype}. For bytes: values / 255.")
-        low, high = self.value_range or (-float("inf"), float("inf"))
-        if torch.compiler.is_compiling():
-            values = _checked(values, name, low, high)
-        else:
-            check_values(values, name, low, high)
-        values = values.to(at_least_float32(values.dtype))
-        if self.value_range is not None:
-            low, span = self._span
-            # A product, because compilers round a division by a constant differently.
-            values = (values - low) * (1.0 / span)
-            # The values were in range, but the product may round to a little over 1.
-            values = values - (values - 1.0).clamp(min=0.0).detach()
-        return self.emit(values)
+        values = self._checked(values)
+        with torch.autocast(values.device.type, enabled=False):
+            wide = widened(values)
+            return self.emit(wide if self.value_range is None else self._to_unit(wide))
 
-    def decode(self, train: SpikeTrain) -> Value:
+    def decode(self, train: SpikeTrain, *, bounds: Bounds | None = None) -> Value:
         """The value a train stands for; any train of T steps will do, spikes or logits.
+
+        Args:
+            train: as long as the code.
+            bounds: where the values lie; None is the range that was given or is kept, and [0, 1] where it is measured
+                on the values themselves. For those, ``bounds_of(values)`` says it.
 
         Shapes:  train [time, batch, *unit] -> values [batch, *unit].
         """
@@ -101,10 +110,23 @@ class Encoder(nn.Module, ABC):
                 f"{type(self).__name__}.decode expects a train [time={self.time_steps}, batch, *unit]; got shape "
                 f"{tuple(train.shape)}. Decode with the encoder that emitted it."
             )
-        train = train.to(at_least_float32(train.dtype))
-        low, span = self._span
-        weighted: Tensor = torch.tensordot(self.step_weights.to(train), train, dims=1)
-        return low + span * weighted
+        if bounds is None:
+            kept = self.measured if self.measured is not None and self.measured.of == "running" else None
+            bounds = Bounds(*self._given) if kept is None else Bounds(kept.low, kept.high)
+        with torch.autocast(train.device.type, enabled=False):
+            train = train.to(at_least_float32(train.dtype))
+            weighted: Tensor = torch.tensordot(self.step_weights.to(train), train, dims=1)
+            return bounds.low + bounds.span * weighted
+
+    def bounds_of(self, values: Value) -> Bounds:
+        """The range these values are mapped from; nothing is learned from them."""
+        if self.measured is None:
+            return Bounds(*self._given)
+        was_training = self.measured.training
+        try:
+            return self.measured.train(False)(values.to(at_least_float32(values.dtype)))
+        finally:
+            self.measured.train(was_training)
 
     def extra_repr(self) -> str:
         return f"time_steps={self.time_steps}, value_range={self.value_range}"
@@ -114,9 +136,49 @@ class Encoder(nn.Module, ABC):
         return self.encode(values)
 
     @property
-    def _span(self) -> tuple[float, float]:
-        low, high = self.value_range or (0.0, 1.0)
-        return low, high - low
+    def _given(self) -> tuple[float, float]:
+        return self.value_range if isinstance(self.value_range, tuple) else (0.0, 1.0)
+
+    def _checked(self, values: Value) -> Value:
+        name, low, high = type(self).__name__, -math.inf, math.inf
+        if isinstance(self.value_range, tuple) and self.outside == "error":
+            low, high = self.value_range
+        if torch.compiler.is_compiling():
+            return _checked(values, name, low, high)
+        check_values(values, name, low, high)
+        return values
+
+    def _to_unit(self, values: Value) -> Value:
+        bounds = Bounds(*self._given) if self.measured is None else self.measured(values)
+        # A product, because compilers round a division by a constant differently.
+        unit = (values - bounds.low) * (1.0 / bounds.span)
+        if self.outside == "clip" or (self.measured is not None and self.measured.of == "running"):
+            return torch.where((unit >= 0) & (unit <= 1), unit, unit.clamp(0.0, 1.0).detach())
+        # The values were in range, but the product may round to a little over 1.
+        return unit - (unit - 1.0).clamp(min=0.0).detach()
+
+
+class _Widened(torch.autograd.Function):
+    """To float32; the gradient saturates on its way back to a dtype that cannot hold it."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, dtype: torch.dtype) -> Tensor:
+        ctx.narrow = values.dtype
+        return values.to(dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        most = torch.finfo(ctx.narrow).max
+        return gradients[0].clamp(-most, most).to(ctx.narrow), None
+
+
+def widened(values: Value) -> Value:
+    """``values`` in float32 at least, with a gradient that stays finite in theirs."""
+    wide = at_least_float32(values.dtype)
+    if wide == values.dtype:
+        return values
+    result: Tensor = _Widened.apply(values, wide)  # type: ignore[no-untyped-call]
+    return result
 
 
 def check_values(values: Value, owner: str, low: float, high: float) -> None:

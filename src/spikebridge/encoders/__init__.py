@@ -2,6 +2,8 @@
 
 from ..core.catalogue import catalogue
 from ..core.encoder import Encoder
+from .bit_plane import BitPlane as BitPlane
+from .bit_plane import reference_parity as reference_parity
 from .direct import Direct as Direct
 from .latency import Latency as Latency
 from .phase import Phase as Phase

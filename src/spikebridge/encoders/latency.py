@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from ..core.encoder import Encoder
 from ..core.gradient import Rectangular
+from ..core.ranges import ValueRange
 from ..core.shapes import SpikeTrain, Value
 
 
@@ -21,7 +24,8 @@ class Latency(Encoder):
 
     Args:
         time_steps: T, number of steps (>= 1), and of distinct values.
-        value_range: (low, high) mapped to [0, 1].
+        value_range: (low, high) mapped to [0, 1], or how it is measured.
+        outside: "error" or "clip", for values outside a given range.
 
     Shapes:  values [batch, *unit] -> train [time, batch, *unit], binary, at most one spike per value.
     Raises:  ValueError: values that are NaN, infinite or outside ``value_range``.
@@ -33,8 +37,14 @@ class Latency(Encoder):
     [1.0, 0.0, 0.0, 0.0]
     """
 
-    def __init__(self, *, time_steps: int = 8, value_range: tuple[float, float] = (0.0, 1.0)) -> None:
-        super().__init__(time_steps=time_steps, value_range=value_range)
+    def __init__(
+        self,
+        *,
+        time_steps: int = 8,
+        value_range: ValueRange = (0.0, 1.0),
+        outside: Literal["error", "clip"] = "error",
+    ) -> None:
+        super().__init__(time_steps=time_steps, value_range=value_range, outside=outside)
 
     def emit(self, values: Value) -> SpikeTrain:
         reached = Rectangular(width=1.0)

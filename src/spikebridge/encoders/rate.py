@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from ..core.encoder import Encoder
 from ..core.gradient import straight_through
+from ..core.ranges import ValueRange
 from ..core.shapes import SpikeTrain, Value
 
 
@@ -18,7 +21,8 @@ class Rate(Encoder):
 
     Args:
         time_steps: T, number of steps (>= 1).
-        value_range: (low, high) mapped to [0, 1].
+        value_range: (low, high) mapped to [0, 1], or how it is measured.
+        outside: "error" or "clip", for values outside a given range.
         generator: where the draws come from, as in ``torch.bernoulli``; None is torch's global generator. It is
             yours, and it advances: reseed it for the same draws again.
 
@@ -37,10 +41,11 @@ class Rate(Encoder):
         self,
         *,
         time_steps: int = 16,
-        value_range: tuple[float, float] = (0.0, 1.0),
+        value_range: ValueRange = (0.0, 1.0),
+        outside: Literal["error", "clip"] = "error",
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__(time_steps=time_steps, value_range=value_range)
+        super().__init__(time_steps=time_steps, value_range=value_range, outside=outside)
         self.generator = generator
 
     def emit(self, values: Value) -> SpikeTrain:
