@@ -4,6 +4,9 @@ Time comes first: a train is ``[time, batch, *unit]``. Modules hold settings, ne
 """
 
 from .blocks import QCFS as QCFS
+from .blocks import Fusion as Fusion
+from .blocks import HybridBlock as HybridBlock
+from .blocks import RateDecoder as RateDecoder
 from .blocks import SpikingNetwork as SpikingNetwork
 from .conversion import Conversion as Conversion
 from .conversion import ConversionError as ConversionError

@@ -114,19 +114,18 @@ class Encoder(nn.Module, ABC):
             kept = self.measured if self.measured is not None and self.measured.of == "running" else None
             bounds = Bounds(*self._given) if kept is None else Bounds(kept.low, kept.high)
         with torch.autocast(train.device.type, enabled=False):
-            train = train.to(at_least_float32(train.dtype))
-            weighted: Tensor = torch.tensordot(self.step_weights.to(train), train, dims=1)
-            return bounds.low + bounds.span * weighted
+            return bounds.low + bounds.span * self.weigh(train.to(at_least_float32(train.dtype)))
+
+    def weigh(self, train: SpikeTrain) -> Value:
+        """The sum of w_t s_t over time: a train's value in [0, 1], whatever the range."""
+        weighed: Tensor = torch.tensordot(self.step_weights.to(train), train, dims=1)
+        return weighed
 
     def bounds_of(self, values: Value) -> Bounds:
         """The range these values are mapped from; nothing is learned from them."""
         if self.measured is None:
             return Bounds(*self._given)
-        was_training = self.measured.training
-        try:
-            return self.measured.train(False)(values.to(at_least_float32(values.dtype)))
-        finally:
-            self.measured.train(was_training)
+        return self.measured.look(values.to(at_least_float32(values.dtype)))
 
     def extra_repr(self) -> str:
         return f"time_steps={self.time_steps}, value_range={self.value_range}"
@@ -144,7 +143,8 @@ class Encoder(nn.Module, ABC):
         if isinstance(self.value_range, tuple) and self.outside == "error":
             low, high = self.value_range
         if torch.compiler.is_compiling():
-            return _checked(values, name, low, high)
+            checked: Value = _checked(values, name, low, high)
+            return checked
         check_values(values, name, low, high)
         return values
 
@@ -177,7 +177,7 @@ def widened(values: Value) -> Value:
     wide = at_least_float32(values.dtype)
     if wide == values.dtype:
         return values
-    result: Tensor = _Widened.apply(values, wide)  # type: ignore[no-untyped-call]
+    result: Tensor = _Widened.apply(values, wide)
     return result
 
 

@@ -113,7 +113,7 @@ class StraightThrough(PlaneSurrogate):
     is_periodic = False
 
     def soft(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
-        return (x / (2.0**bits - 1.0)).expand(torch.broadcast_shapes(x.shape, weight.shape))
+        return x / (2.0**bits - 1.0) * torch.ones_like(weight)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class NoGradient(PlaneSurrogate):
     is_periodic = False
 
     def soft(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
-        return (x * 0.0).detach().expand(torch.broadcast_shapes(x.shape, weight.shape))
+        return torch.zeros_like(x) * torch.zeros_like(weight)
 
 
 PLANE_SURROGATES: dict[str, PlaneSurrogate] = {

@@ -64,8 +64,14 @@ class MeasuredRange(nn.Module):
 
     def forward(self, values: Value) -> Bounds:
         """The bounds for these values; in training mode, ``running`` takes them in first."""
+        if self.of == "running" and self.training:
+            self._take_in(values)
+        return self.look(values)
+
+    def look(self, values: Value) -> Bounds:
+        """The bounds for these values, with nothing learned from them."""
         if self.of == "running":
-            return self._running(values)
+            return Bounds(self.low.to(values.dtype, copy=True), self.high.to(values.dtype, copy=True))
         if self.of == "sample":
             return _ends(values, tuple(range(1, values.ndim)))
         if self.of == "channel":
@@ -78,14 +84,12 @@ class MeasuredRange(nn.Module):
         bounds = _ends(values, tuple(range(values.ndim)))
         return bounds if self.of == "batch" else _as_published(bounds)
 
-    def _running(self, values: Value) -> Bounds:
-        if self.training:
-            with torch.no_grad():
-                share = torch.where(self.batches == 0, 1.0, self.momentum)
-                self.low.lerp_(values.amin().to(self.low), share)
-                self.high.lerp_(values.amax().to(self.high), share)
-                self.batches.add_(1)
-        return Bounds(self.low.to(values.dtype, copy=True), self.high.to(values.dtype, copy=True))
+    @torch.no_grad()
+    def _take_in(self, values: Value) -> None:
+        share = torch.where(self.batches == 0, 1.0, self.momentum)
+        self.low.lerp_(values.amin().to(self.low), share)
+        self.high.lerp_(values.amax().to(self.high), share)
+        self.batches.add_(1)
 
     def extra_repr(self) -> str:
         return self.of

@@ -78,10 +78,10 @@ class BitPlane(Encoder):
     ) -> None:
         planes = _planes(bits, time_steps)
         super().__init__(time_steps=planes, value_range=value_range, outside=outside)
-        choices = {"order": ("lsb", "msb"), "edge": ("mask", "wrap"), "rounding": ("round", "floor")}
-        choices["weights"] = ("value", "reversed", "learned")
-        for name, setting in (("order", order), ("edge", edge), ("rounding", rounding), ("weights", weights)):
-            _require_one_of(name, setting, choices[name])
+        _require_one_of("order", order, ("lsb", "msb"))
+        _require_one_of("edge", edge, ("mask", "wrap"))
+        _require_one_of("rounding", rounding, ("round", "floor"))
+        _require_one_of("weights", weights, ("value", "reversed", "learned"))
         if not -(2**planes) < phase < 2**planes:
             raise ValueError(f"BitPlane expects phase in levels, such as 0.0 or 0.5; got {phase}.")
         self.order, self.edge, self.phase, self.rounding, self.weights = order, edge, phase, rounding, weights
@@ -93,9 +93,9 @@ class BitPlane(Encoder):
         self.register_buffer("scales", _scales(rescale, planes)[powers], persistent=False)
         initial = self.powers if weights != "reversed" else 2.0 ** (planes - 1) / self.powers
         if weights == "learned":
-            self.plane_weights = nn.Parameter(initial / self.levels)
+            self.plane_weights = nn.Parameter(initial)
         else:
-            self.register_buffer("plane_weights", initial / self.levels, persistent=False)
+            self.register_buffer("plane_weights", initial, persistent=False)
 
     @property
     def bits(self) -> int:
@@ -121,19 +121,24 @@ class BitPlane(Encoder):
 
     @property
     def step_weights(self) -> Tensor:
-        return self.plane_weights
+        return self.plane_weights / self.levels
+
+    def weigh(self, train: SpikeTrain) -> Value:
+        # Whole numbers are summed, and the sum divided, so that all 256 bytes come back exact.
+        level: Tensor = torch.tensordot(self.plane_weights.to(train), train, dims=1)
+        return level / self.levels
 
     @property
     def unit_error(self) -> float:
         level = torch.arange(self.levels + 1, dtype=torch.float64)[:, None]
         each = self.powers.double()
-        decoded = torch.remainder(torch.floor(level / each), 2.0) @ self.plane_weights.detach().double()
+        decoded = torch.remainder(torch.floor(level / each), 2.0) @ self.step_weights.detach().double()
         # Every value that is sent as this level: from reach[0] below it to reach[1] above.
         reach = (0.5, 0.5) if self.rounding == "round" and self.is_binary else (0.0, 1.0)
         lowest = (level[:, 0] - reach[0]).clamp(0.0, self.levels) / self.levels
         highest = (level[:, 0] + reach[1]).clamp(0.0, self.levels) / self.levels
         if not self.is_binary:  # the fraction is sent too, at the weight of the lowest plane
-            last = decoded + self.plane_weights.detach().double()[each == 1.0] * (level[:, 0] < self.levels)
+            last = decoded + self.step_weights.detach().double()[each == 1.0] * (level[:, 0] < self.levels)
             return float(torch.maximum((decoded - lowest).abs(), (last - highest).abs()).max())
         return float(torch.maximum((decoded - lowest).abs(), (decoded - highest).abs()).max())
 

@@ -1,0 +1,126 @@
+"""Spikes inside an ordinary network: encode, a spiking core, decode; and how that joins an analog branch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..core.encoder import Encoder
+from ..core.ranges import UNIT
+from ..core.shapes import SpikeTrain, Value
+from ..core.time import TimeAxis, declare_time
+
+
+class RateDecoder(nn.Module):
+    """The mean over time, blind to when a spike comes.
+
+    Shapes:  train [time, batch, *unit] -> values [batch, *unit].
+    """
+
+    def forward(self, train: SpikeTrain) -> Value:
+        return train.mean(0)
+
+
+class HybridBlock(nn.Module):
+    """encode -> spiking core -> decode:  from values to values, so that it drops into any network.
+
+    Nothing is kept between calls: two forwards on one input are equal, and a sample's output does not depend on its
+    batch-mates unless the encoder's range does ("batch", "reference") or a norm is in training mode.
+
+    Args:
+        core: a network from trains to trains, such as ``nn.Sequential(OverTime(nn.Linear(64, 64)), LIF())``. It is
+            told T by the encoder. A core without neurons may be any module from trains to trains.
+        encoder: the code on the way in.
+        decoder: from a train to values, such as ``RateDecoder()``; None weighs each step as the encoder does,
+            sum_t w_t s_t, so that order and learned weights of planes are the pair's own. Spikes then give values
+            in [0, 1], whatever the range that was encoded.
+
+    Shapes:  [batch, *unit] -> [batch, *other].
+    Raises:
+        TypeError: an encoder that is none; a core that gives no tensor.
+        ValueError: a core that loses or changes the time axis or the batch.
+    Source:  Luu, Luu, Pham, Truong, arXiv 2509.24411.
+
+    >>> from spikebridge import LIF, BitPlane, OverTime
+    >>> core = nn.Sequential(OverTime(nn.Linear(64, 32)), LIF())
+    >>> HybridBlock(core, BitPlane(bits=8, value_range="running"))(torch.randn(5, 64)).shape
+    torch.Size([5, 32])
+    """
+
+    def __init__(self, core: nn.Module, encoder: Encoder, decoder: nn.Module | None = None) -> None:
+        super().__init__()
+        if not isinstance(encoder, Encoder):
+            raise TypeError(f"HybridBlock expects an encoder, such as BitPlane(bits=8); got {encoder!r}.")
+        if any(isinstance(module, TimeAxis) for module in core.modules()):
+            declare_time(core, time_steps=encoder.time_steps)
+        self.encoder, self.core = encoder, core
+        self.decoder = decoder
+
+    def forward(self, values: Value) -> Value:
+        train = self.train_out(values)
+        if self.decoder is None:
+            return self.encoder.decode(train, bounds=UNIT)
+        decoded: Value = self.decoder(train)
+        return decoded
+
+    def train_out(self, values: Value) -> SpikeTrain:
+        """What the core sends: [batch, *unit] -> [time, batch, *other]."""
+        train = self.core(self.encoder(values))
+        expected = (self.encoder.time_steps, len(values))
+        if not isinstance(train, Tensor):
+            raise TypeError(f"HybridBlock expects a core from a train to a train; it gave {type(train).__name__}.")
+        if train.shape[:2] != expected:
+            raise ValueError(
+                f"HybridBlock expects a core that keeps time and batch, [time={expected[0]}, batch={expected[1]}, "
+                f"*unit]; it gave shape {tuple(train.shape)}. Lift its stateless layers: OverTime(nn.Flatten(), ...)."
+            )
+        return train
+
+
+class Fusion(nn.Module):
+    """An analog branch and a spiking one on the same values.
+
+    - ``serial``: the spiking branch alone, in the place of the analog one, which is dropped;
+    - ``add``: analog(x) + spiking(x), as in the published models. It costs the analog branch and the spikes, so it
+      never takes less energy than its own analog branch;
+    - ``gated``: analog(x) + gate * spiking(x), gate learned from 0 on: until then the output is the analog branch's,
+      bit for bit.
+
+    Args:
+        analog: from values to values.
+        spiking: from values to values of the same shape, such as a :class:`HybridBlock`.
+        mode: which of these.
+
+    Shapes:  [batch, *unit] -> [batch, *other].
+    Raises:  ValueError: an unknown mode; branches that give different shapes.
+    """
+
+    gate: nn.Parameter | None
+
+    def __init__(
+        self, analog: nn.Module, spiking: nn.Module, *, mode: Literal["serial", "add", "gated"] = "gated"
+    ) -> None:
+        super().__init__()
+        if mode not in ("serial", "add", "gated"):
+            raise ValueError(f"Fusion expects mode to be 'serial', 'add' or 'gated'; got {mode!r}.")
+        self.mode = mode
+        self.analog = None if mode == "serial" else analog
+        self.spiking = spiking
+        self.gate = nn.Parameter(torch.zeros(())) if mode == "gated" else None
+
+    def forward(self, values: Value) -> Value:
+        spiking: Value = self.spiking(values)
+        if self.analog is None:
+            return spiking
+        analog: Value = self.analog(values)
+        if analog.shape != spiking.shape:
+            raise ValueError(
+                f"Fusion expects branches of one shape; the analog one gave {tuple(analog.shape)} and the spiking one "
+                f"{tuple(spiking.shape)}. Give the core the strides and channels of the layers it stands beside."
+            )
+        return analog + (spiking if self.gate is None else self.gate * spiking)
+
+    def extra_repr(self) -> str:
+        return f"mode={self.mode}"
