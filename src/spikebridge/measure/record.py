@@ -26,7 +26,8 @@ class NetworkResult:
 
     Attributes:
         name: unique within the run, for example "QCFS ANN" or "Group Neuron".
-        kind: "ann", "quantised" (an ANN whose activations have finitely many levels) or "snn".
+        kind: "ann", "quantised" (an ANN whose activations have finitely many levels), "hybrid" (one pass,
+            spiking in parts) or "snn".
         source: name of the network it was converted from, or None.
         bits: bits of one activation of an ANN, 32 where nothing is quantised; for an SNN the bits that tell apart
             all spike counts that a neuron can reach in its T steps: an ANN of as many bits is the fair comparison.
@@ -44,7 +45,7 @@ class NetworkResult:
     """
 
     name: str
-    kind: Literal["ann", "quantised", "snn"]
+    kind: Literal["ann", "quantised", "hybrid", "snn"]
     source: str | None = None
     bits: int = 32
     accuracies: list[float]

@@ -26,7 +26,7 @@ def measure(
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     name: str,
-    kind: Literal["ann", "quantised", "snn"],
+    kind: Literal["ann", "quantised", "hybrid", "snn"],
     time_steps: int | None = None,
     source: str | None = None,
     bits: int = 32,
@@ -38,7 +38,7 @@ def measure(
         network: from values to class scores, in eval mode.
         batches: (values, classes), such as a DataLoader.
         name: of the network in the record.
-        kind: "ann", "quantised" or "snn".
+        kind: "ann", "quantised", "hybrid" (spiking in parts) or "snn".
         time_steps: T for a network whose T is a dial; None is the network's own.
         source: the network it was converted from.
         bits: see :class:`NetworkResult`.

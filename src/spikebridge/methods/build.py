@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..blocks import QCFS, SpikingNetwork
+from ..blocks import QCFS, RateDecoder, SpikingNetwork
 from ..data import Split, find
 from ..encoders import ENCODERS
 from ..models import MODELS
@@ -40,10 +40,26 @@ def build_network(config: ModelConfig, *, unit: tuple[int, ...], classes: int, s
     options = {"in_channels": unit[0], "image_size": unit[1], "classes": classes, "depth": config.depth}
     builder = MODELS[config.name]
     known = inspect.signature(builder).parameters
-    body = builder(activation=activation_of(config), **{key: value for key, value in options.items() if key in known})
+    made = hybrid_options(config) if config.has_branches else {"activation": activation_of(config)}
+    body = builder(**made, **{key: value for key, value in options.items() if key in known})
     if not config.is_spiking:
         return body
     return SpikingNetwork(body, encoder=ENCODERS[config.encoder](time_steps=config.time_steps))
+
+
+def hybrid_options(config: ModelConfig) -> dict[str, Any]:
+    """What builds the hybrid blocks of a network."""
+    hybrid = config.hybrid
+    settings: dict[str, Any] = {"time_steps": config.time_steps}
+    kind: Callable[..., nn.Module] = ENCODERS[hybrid.code]
+    known = inspect.signature(kind).parameters
+    if "value_range" in known:
+        is_unit = hybrid.value_range == "unit"
+        settings |= {"value_range": (0.0, 1.0), "outside": "clip"} if is_unit else {"value_range": hybrid.value_range}
+    names = ("order", "surrogate", "rescale", "edge", "rounding", "weights", "phase")
+    settings |= {name: getattr(hybrid, name) for name in names if name in known}
+    decoder = RateDecoder if hybrid.decoder == "rate" else lambda: None
+    return {"branches": hybrid.branches, "encoder": partial(kind, **settings), "decoder": decoder}
 
 
 def machines_of(config: TrainConfig) -> Machines:

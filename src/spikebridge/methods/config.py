@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..encoders import ENCODERS
 from ..models import MODELS
 from ..neurons import NEURONS
 from .bounds import require_at_least, require_known, require_within
+from .hybrid_config import HybridConfig
 
 ANALOG = ("ReLU", "QCFS")
 CONVERTED = ("group", "signed-group", "if")
@@ -48,12 +50,13 @@ class ModelConfig:
     """What learns.
 
     Args:
-        name: of the architecture: cnn, lenet or resnet.
+        name: of the architecture: cnn, lenet, resnet, or one with hybrid blocks: hybrid_cnn.
         depth: layers of weights of a resnet: 6 n + 2.
         activation: "ReLU" or "QCFS" for an ANN; the name of a neuron, such as "LIF", for an SNN.
         levels: levels of QCFS, members of a Group Neuron (>= 1).
         encoder: how values become a train, for an SNN.
-        time_steps: T, for an SNN (>= 1).
+        time_steps: T, for an SNN and for hybrid blocks (>= 1).
+        hybrid: what hybrid blocks are made of, in a model that has them.
     """
 
     name: str = "cnn"
@@ -62,6 +65,7 @@ class ModelConfig:
     levels: int = 8
     encoder: str = "Direct"
     time_steps: int = 4
+    hybrid: HybridConfig = field(default_factory=HybridConfig)
 
     def __post_init__(self) -> None:
         require_known("model.name", self.name, MODELS)
@@ -72,8 +76,13 @@ class ModelConfig:
 
     @property
     def is_spiking(self) -> bool:
-        """Whether the network that is trained has neurons."""
-        return self.activation in NEURONS
+        """Whether the network that is trained has neurons throughout."""
+        return self.activation in NEURONS and not self.has_branches
+
+    @property
+    def has_branches(self) -> bool:
+        """Whether the model is built of hybrid blocks, whose settings are ``hybrid``."""
+        return "branches" in inspect.signature(MODELS[self.name]).parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +178,8 @@ class TrainConfig:
         model: what learns.
         objective: what training makes small.
         optimiser: how.
-        conversion: what the trained ANN is converted to; null converts nothing. An SNN is never converted.
+        conversion: what the trained ANN is converted to; null converts nothing. SNNs and
+            models of hybrid blocks are never converted.
         precision: of the arithmetic; "bf16-mixed" is faster where the processor knows bfloat16.
         accelerator: "auto", "cpu", "gpu" or "mps".
         devices: per machine: a number, or "auto".
@@ -198,7 +208,7 @@ class TrainConfig:
     output: Path = Path("runs")
 
     def __post_init__(self) -> None:
-        if self.conversion is not None and not self.conversion.neurons:
+        if self.conversion is not None and (not self.conversion.neurons or self.model.has_branches):
             object.__setattr__(self, "conversion", None)
         require_at_least("epochs", self.epochs, 1)
         require_at_least("num_nodes", self.num_nodes, 1)

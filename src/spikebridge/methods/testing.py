@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -33,6 +33,10 @@ def evaluate(config: TrainConfig, network: nn.Module, split: Split, *, checkpoin
     levels = model.levels if model.activation in ("QCFS", "GroupNeuron") else 1
     if model.is_spiking:
         return [measure(network, batches, name=label, kind="snn", bits=bits_of(levels, steps))]
+    if model.has_branches:
+        kinds: dict[str, Literal["ann", "hybrid", "snn"]] = {"ann": "ann", "snn": "snn"}
+        kind = kinds.get(model.hybrid.branches, "hybrid")
+        return [measure(network, batches, name=f"{model.name}, {model.hybrid.branches}", kind=kind)]
     quantised = model.activation == "QCFS"
     own_bits = bits_of(levels, 1) if quantised else 32
     found = [measure(network, batches, name=label, kind="quantised" if quantised else "ann", bits=own_bits)]

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from .cnn import cnn as cnn
+from .hybrid_cnn import hybrid_cnn as hybrid_cnn
 from .lenet import lenet as lenet
 from .resnet import resnet as resnet
 
-MODELS: Mapping[str, Callable[..., nn.Module]] = {builder.__name__: builder for builder in (cnn, lenet, resnet)}
+_BUILDERS = (cnn, hybrid_cnn, lenet, resnet)
+MODELS: Mapping[str, Callable[..., nn.Module]] = {builder.__name__: builder for builder in _BUILDERS}

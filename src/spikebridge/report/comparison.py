@@ -12,7 +12,7 @@ from .numbers import MISSING, PERCENT, Scale, byte_scale, count_scale, energy_sc
 from .price import Price, Pricing
 from .tables import Row, markdown_table
 
-_KINDS = {"ann": "ANN", "quantised": "quantised ANN", "snn": "SNN"}
+_KINDS = {"ann": "ANN", "quantised": "quantised ANN", "hybrid": "hybrid", "snn": "SNN"}
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,11 @@ def what_it_is(network: Network) -> str:
             f"An ordinary network whose activations take few values ({plural(result.bits, 'bit')}): one pass, no time "
             "and no spikes. It is the fair reference for a spiking network that can say as much."
         )
+    if result.kind == "hybrid":
+        return (
+            "An ordinary network with spiking blocks in it: values are encoded, sent as spikes and decoded within the "
+            "one pass. Where an analog branch stands beside the spikes, both are paid for."
+        )
     return f"Spiking, over {plural(steps, 'step')}. {_what_a_neuron_says(network)}"
 
 
