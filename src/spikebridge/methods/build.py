@@ -38,6 +38,7 @@ def build_network(config: ModelConfig, *, unit: tuple[int, ...], classes: int, s
         )
     torch.manual_seed(seed)
     options = {"in_channels": unit[0], "image_size": unit[1], "classes": classes, "depth": config.depth}
+    options |= {} if config.width is None else {"width": config.width}
     builder = MODELS[config.name]
     known = inspect.signature(builder).parameters
     made = hybrid_options(config) if config.has_branches else {"activation": activation_of(config)}

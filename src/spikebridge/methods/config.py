@@ -52,6 +52,7 @@ class ModelConfig:
     Args:
         name: of the architecture: cnn, lenet, resnet, or one with hybrid blocks: hybrid_cnn.
         depth: layers of weights of a resnet: 6 n + 2.
+        width: channels of the narrowest layers, in a model that has a choice; null is the model's own.
         activation: "ReLU" or "QCFS" for an ANN; the name of a neuron, such as "LIF", for an SNN.
         levels: levels of QCFS, members of a Group Neuron (>= 1).
         encoder: how values become a train, for an SNN.
@@ -61,6 +62,7 @@ class ModelConfig:
 
     name: str = "cnn"
     depth: int = 20
+    width: int | None = None
     activation: str = "QCFS"
     levels: int = 8
     encoder: str = "Direct"
@@ -72,6 +74,8 @@ class ModelConfig:
         require_known("model.activation", self.activation, [*ANALOG, *NEURONS])
         require_known("model.encoder", self.encoder, ENCODERS)
         require_at_least("model.levels", self.levels, 1)
+        if self.width is not None:
+            require_at_least("model.width", self.width, 1)
         require_at_least("model.time_steps", self.time_steps, 1)
 
     @property
