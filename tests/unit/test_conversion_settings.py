@@ -161,7 +161,7 @@ def test_an_average_pool_may_stand_in_and_is_said_to() -> None:
     averaged = nn.Sequential(model[0], model[1], nn.AvgPool1d(2))
     assert torch.allclose(conversion.model(x), averaged(x), atol=1e-2)
     row = conversion.report.sites[-1]
-    assert (row.becomes, row.fidelity) == ("AvgPool", "approximate")
+    assert (row.becomes, row.fidelity) == ("AvgPool1d", "approximate")
 
 
 # --- activations that are no ReLU ----------------------------------------------------------------------------

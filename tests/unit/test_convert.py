@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebridge import IF, LIF, QCFS, ConversionError, GroupNeuron, Rule, convert
+from spikebridge import IF, LIF, QCFS, ConversionError, GroupNeuron, Rule, convert, verify
 from spikebridge.conversion import Activation, Recipe, Site
 from spikebridge.conversion.histogram import Histogram
 from spikebridge.core.time import Folded
@@ -276,14 +278,6 @@ def test_a_shared_in_place_module_is_redirected_at_each_call() -> None:
 
 @torch.no_grad()
 def test_each_call_of_a_shared_module_gets_the_replacement_made_for_it() -> None:
-    class Times(nn.Module):
-        def __init__(self, factor: float) -> None:
-            super().__init__()
-            self.factor = factor
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.factor * x
-
     made = []
 
     def replace(site: Site) -> nn.Module:
@@ -615,3 +609,104 @@ def test_max_pool_is_exact_on_the_cumulative_value_at_every_prefix() -> None:
     spikes = convert(activation, x, members=2, time_steps=6).model.train_out(x).cumsum(0)
     for t in range(6):
         assert torch.allclose(pooled[t], F.max_pool1d(spikes[t], 2), atol=TOLERANCE)
+
+
+# --- what stands in for other calls --------------------------------------------------------------------------
+
+
+class Times(nn.Module):
+    """Multiplies by a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+
+@pytest.mark.parametrize("max_pool", ["exact", "pre", "average"])
+@pytest.mark.parametrize("calibrate", ["none", "bias", "weights"])
+@torch.no_grad()
+def test_the_quantised_twin_has_the_pools_of_the_converted_network(max_pool: str, calibrate: str) -> None:
+    settings = {"max_pool": max_pool, "calibrate": calibrate, "members": 4}
+    for activation in (nn.ReLU, partial(QCFS, levels=4, threshold=1.0)):
+        model, x = NETWORKS["max-pool cnn"](activation).eval(), torch.rand(64, 1, 8, 8)
+        conversion = convert(model, x, **settings)
+        assert torch.allclose(conversion.model(x), conversion.quantised(x), atol=1e-5)
+        assert verify(conversion, conversion.quantised)
+
+
+@torch.no_grad()
+def test_the_quantised_twin_has_what_a_rule_of_ones_own_builds() -> None:
+    rule = Rule(name="times", matches=(Times,), replace=lambda site: Times(3.0), example=lambda: None)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), Times(1.0), nn.Linear(8, 3)).eval()
+    x = torch.randn(32, 4)
+    for calibrate in ("none", "bias", "weights"):
+        conversion = convert(model, x, rules=[rule], calibrate=calibrate)
+        assert torch.allclose(conversion.model(x), conversion.quantised(x), atol=1e-5)
+        assert [module.factor for module in conversion.quantised.modules() if isinstance(module, Times)] == [3.0]
+    assert model[2].factor == 1.0
+
+
+@torch.no_grad()
+def test_calibration_sees_what_stands_in_for_a_call() -> None:
+    """The bias makes up for the lower means of average pools, which it can only do if it is fitted behind them."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(2, 6, 3), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(6, 5, 2), nn.ReLU()).eval()
+    x = torch.randn(256, 2, 20)
+    expected, off = model(x), {}
+    for calibrate in ("none", "bias"):
+        found = convert(model, x, max_pool="average", calibrate=calibrate).model(x)
+        off[calibrate] = (found.mean((0, 2)) - expected.mean((0, 2))).abs().max()
+    assert off["bias"] < 0.5 * off["none"]
+
+
+def test_a_rule_that_builds_no_module_is_refused() -> None:
+    for made in (torch.relu, IF()):
+        rule = Rule(name="times", matches=(Times,), replace=lambda site, made=made: made, example=lambda: None)
+        with pytest.raises(
+            TypeError, match=r"Rule 'times' must replace '1' \(Times\) at .* by an nn.Module that knows"
+        ):
+            convert(nn.Sequential(nn.ReLU(), Times(1.0)).eval(), torch.randn(2, 3), rules=[rule])
+
+
+def test_the_report_names_what_stands_in_the_network() -> None:
+    class Mine(GroupNeuron):
+        pass
+
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.GELU(), nn.Flatten(), nn.Linear(36, 3))
+    conversion = convert(
+        model.eval(),
+        torch.randn(8, 1, 8, 8),
+        neuron=lambda site: Mine(threshold=site.threshold, members=4, negative=site.activation.negative),
+        max_pool="average",
+        time_steps=2,
+    )
+    names = [site.becomes for site in conversion.report.sites]
+    assert names == ["itself", "Mine", "AvgPool2d", "GELU + Mine", "itself", "itself"]
+    assert "GroupNeuron" not in "".join(names)
+    signed = convert(model, torch.randn(8, 1, 8, 8), neuron="if").report
+    assert [site.becomes for site in signed.neurons] == ["IF", "GELU + GroupNeuron"]
+
+
+def test_the_report_names_a_replacement_that_claims_to_be_exact() -> None:
+    rule = Rule(name="times", matches=(Times,), replace=lambda site: nn.Identity(), example=lambda: None)
+    kept = Rule(name="times", matches=(Times,), replace=lambda site: None, example=lambda: None)
+    analog = dataclasses.replace(rule, linear=lambda site: False)
+    model, x = nn.Sequential(nn.ReLU(), Times(1.0), nn.Linear(4, 2)).eval(), torch.randn(8, 4)
+    for each, name in ((rule, "Identity"), (analog, "Identity"), (kept, "itself")):
+        assert convert(model, x, rules=[each], time_steps=2).report.sites[1].becomes == name
+
+
+def test_weights_that_were_corrected_are_still_the_layer_itself() -> None:
+    report = convert(linear_relu(), torch.randn(64, 4), calibrate="weights").report
+    assert [site.becomes for site in report.sites] == ["itself", "GroupNeuron", "itself"]
+    assert report.sites[2].note == "weights corrected by least squares"
+
+
+def test_neurons_of_two_sites_are_two() -> None:
+    shared = GroupNeuron(threshold=1.0, members=4)
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU()).eval()
+    with pytest.raises(TypeError, match=r"must return a new neuron for every site; for '3' it returned that of '1'"):
+        convert(model, torch.randn(8, 4), neuron=lambda site: shared)

@@ -93,3 +93,12 @@ def test_what_cannot_be_traced_is_an_error_and_the_network_is_untouched() -> Non
 
 def test_every_rule_has_a_name_that_explains_it() -> None:
     assert all(rule.name and rule.name == rule.name.strip() for rule in RULES)
+
+
+def test_what_stands_in_for_a_call_is_named() -> None:
+    model = NETWORKS["max-pool cnn"](nn.ReLU).eval()
+    rows = {call.operation: call.becomes for call in explain(model, max_pool="average").calls}
+    assert rows["MaxPool2d"] == rows["max_pool2d"] == "AvgPool2d in its place, on every step"
+    assert {call.operation: call.becomes for call in explain(model, max_pool="pre").calls}["MaxPool2d"] == (
+        "as it is, once per sample"
+    )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from ..core.neuron import Neuron
 from ..core.time import Folded, unfold
@@ -28,13 +28,14 @@ def audit(
     values = sample[:SAMPLES]
     errors, spikes = _compare(traced, woven, settled, values, network.time_steps)
     operations = {layer.layer: layer for layer in count_operations(network, values, time_steps=network.time_steps)}
+    replaced = settled.layers.keys() - settled.corrected
     rows = []
     for node, entry in settled.plan.items():
         layer = operations.get(str(woven.places[node][0].target)) if entry.way != "neuron" else None
-        remark = "weights corrected by least squares" if node in settled.layers else ""
-        rows.append(
-            _row(entry, remark or _silence(settled.silent.get(node, 0)), errors.get(node), spikes.get(node), layer)
-        )
+        remark = "weights corrected by least squares" if node in settled.corrected else ""
+        remark = remark or _silence(settled.silent.get(node, 0))
+        becomes = _becomes(entry, woven.standing_for(node), is_replaced=node in replaced)
+        rows.append(_row(entry, becomes, remark, errors.get(node), spikes.get(node), layer))
     return tuple(rows)
 
 
@@ -43,7 +44,7 @@ def _silence(channels: int) -> str:
 
 
 def _row(
-    entry: Entry, remark: str, error: float | None, spikes: float | None, layer: LayerOperations | None
+    entry: Entry, becomes: str, remark: str, error: float | None, spikes: float | None, layer: LayerOperations | None
 ) -> SiteReport:
     site, threshold, steps = entry.site, entry.site.threshold, entry.site.recipe.time_steps
     note = entry.rule.note(site) if entry.rule.note else ""
@@ -52,7 +53,7 @@ def _row(
         name=site.name,
         operation=site.operation,
         fidelity=entry.fidelity,
-        becomes=_becomes(entry),
+        becomes=becomes,
         threshold=None if threshold is None else (threshold.min().item(), threshold.max().item()),
         error=error,
         spikes=spikes,
@@ -63,14 +64,13 @@ def _row(
     )
 
 
-def _becomes(entry: Entry) -> str:
+def _becomes(entry: Entry, module: nn.Module | None, *, is_replaced: bool) -> str:
+    """The class of what stands in the woven network, or "itself"."""
     if entry.way == "neuron":
-        activation, recipe = entry.activation, entry.site.recipe
-        names = {"if": "IF", "group": "GroupNeuron", "signed-group": "GroupNeuron"}
-        kind = names.get(recipe.neuron_name, recipe.neuron_name)
-        kind = "GroupNeuron" if activation.negative and isinstance(recipe.neuron, str) else kind
-        return f"{entry.site.operation} + {kind}" if activation.analog else kind
-    return "itself" if entry.rule.replace is None or not entry.rule.approximate(entry.site) else "AvgPool"
+        assert isinstance(module, Folded)
+        kind = type(module.module).__name__
+        return f"{entry.site.operation} + {kind}" if entry.activation.analog else kind
+    return type(module).__name__ if is_replaced else "itself"
 
 
 def _operations(layer: LayerOperations | None, kind: str, steps: int) -> float | None:
@@ -89,14 +89,19 @@ def _compare(
     for node, entry in settled.plan.items():
         place, world = woven.places[node]
         mean, reference = _mean(found.values[place], world, time_steps), expected.values[node]
-        if isinstance(mean, Tensor) and isinstance(reference, Tensor) and mean.shape == reference.shape:
+        if _are_comparable(mean, reference):
             size = reference.double().square().mean().sqrt().item()
             errors[node] = (mean - reference).double().square().mean().sqrt().item() / max(size, 1e-30)
-        module = dict(woven.body.named_modules()).get(str(place.target))
+        module = woven.standing_for(node)
         if entry.way == "neuron" and isinstance(module, Folded) and isinstance(module.module, Neuron):
             counts = spike_counts(module.module, unfold(found.values[place], time_steps=time_steps))
             spikes[node] = counts.abs().sum().item() / len(values)
     return errors, spikes
+
+
+def _are_comparable(mean: Any, reference: Any) -> TypeGuard[Tensor]:
+    both = isinstance(mean, Tensor) and isinstance(reference, Tensor)
+    return both and mean.shape == reference.shape and mean.is_floating_point()
 
 
 def _mean(result: Any, world: str, time_steps: int) -> Any:

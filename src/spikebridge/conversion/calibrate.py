@@ -28,24 +28,28 @@ class Settled:
     Attributes:
         plan: the plan, with a threshold at every neuron.
         bias: what is to be added to a neuron's current, where calibration asks for it.
-        layers: layers with corrected weights, where calibration asks for it.
+        layers: what stands in for calls that are no neurons: what their rules built, and layers with corrected weights.
+        corrected: the calls whose weights were corrected, where calibration asks for it.
         silent: how many channels of a site were never active; they have the highest threshold of the others.
     """
 
     plan: Plan
     bias: dict[fx.Node, Tensor] = field(default_factory=dict)
     layers: dict[fx.Node, nn.Module] = field(default_factory=dict)
+    corrected: set[fx.Node] = field(default_factory=set)
     silent: dict[fx.Node, int] = field(default_factory=dict)
 
 
-def settle(plan: Plan, observer: Observer, batches: Sequence[Tensor]) -> Settled:
-    """A threshold for every neuron.
+def settle(
+    plan: Plan, observer: Observer, batches: Sequence[Tensor], *, layers: Mapping[fx.Node, nn.Module]
+) -> Settled:
+    """A threshold for every neuron, given what stands in for other calls.
 
     Raises:
         ConversionError: sites for which none can be had, all of them listed.
     """
     recipe = next(iter(plan.values())).site.recipe
-    found = Settled(dict(plan))
+    found = Settled(dict(plan), layers=dict(layers))
     problems = []
     for node, entry in neurons_of(plan).items():
         try:
@@ -87,9 +91,11 @@ def _without_silence(found: Settled, node: fx.Node, entry: Entry, numbers: Tenso
     """Channels that were never active get the highest threshold of the others; a site that never was is refused."""
     silent = numbers <= 0
     if bool(silent.all()):
+        recipe = entry.site.recipe
+        rather = ", or thresholds='max'" if (recipe.percentile or 100.0) < 100.0 else ""
         raise ConversionError(
-            f"{entry.site} was (almost) never active in calibration, so thresholds = {entry.site.recipe.thresholds!r} "
-            f"gives 0. Pass more data, or thresholds='max'; an activation that is never positive can be removed."
+            f"{entry.site} was (almost) never active in calibration, so thresholds = {recipe.thresholds!r} gives 0. "
+            f"Pass more data{rather}; an activation that is never positive can be removed."
         )
     if bool(silent.any()):
         found.silent[node] = int(silent.sum())
@@ -107,7 +113,9 @@ class _Sequential:
         assert isinstance(observer.module, fx.GraphModule)
         self.found, self.observer, self.recipe, self.count = found, observer, recipe, len(batches)
         self.traced = observer.module
-        self.fed = _fed_sites(found.plan, self.traced) if recipe.calibrate == "weights" else {}
+        self.stand_ins = dict(found.layers)
+        kept = {node: entry for node, entry in found.plan.items() if node not in self.stand_ins}
+        self.fed = _fed_sites(kept, self.traced) if recipe.calibrate == "weights" else {}
         self.is_followed = {node: _reaches_corrected(node, found.plan, self.fed) for node in neurons_of(found.plan)}
         also = {node: [fed.node.all_input_nodes[0]] for node, fed in self.fed.items()}
         self.steps = Lockstep(observer.module, [*batches, *(batch.clone() for batch in batches)], also)
@@ -118,6 +126,7 @@ class _Sequential:
         for node, run in self.steps:
             entry = self.found.plan.get(node)
             is_neuron = entry is not None and entry.way == "neuron"
+            apart = apart or node in self.stand_ins
             for index in range(self.count):
                 self.observer.check_finite(node, run(index))
                 if not apart and not is_neuron and node.op != "placeholder":
@@ -142,6 +151,7 @@ class _Sequential:
         ridge = RIDGE_OF_LAST if entry is None else RIDGE
         change = least_squares_change(fed, inputs, currents, wanted, rectified=rectified, ridge=ridge)
         self.found.layers[fed.node] = changed_layer(fed, change, with_bias=entry is None)
+        self.found.corrected.add(fed.node)
         if entry is not None:
             self.found.bias[node] = change.bias
         for index, values, current in zip(spiking, inputs, currents, strict=True):
@@ -154,6 +164,8 @@ class _Sequential:
         if activation is not None and not activation.analog:
             # The neuron is the function: what arrives is its current.
             self.steps.put(node, index, self.steps.get(node.all_input_nodes[0], index))
+        elif node in self.stand_ins:
+            self.steps.put(node, index, self.stand_ins[node](self.steps.get(node.all_input_nodes[0], index)))
         else:
             run(index)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +10,19 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..blocks.differential import Bias
-from ..core.time import TimeAxis
 from .audit import audit
 from .calibrate import Settled, needs_batches, settle
 from .network import ConvertedNetwork
 from .neuron import build_neuron
 from .observe import Observer
-from .plan import make_plan, neurons_of
+from .plan import make_plan, neurons_of, stand_ins
 from .quantised import quantised
 from .recipe import NeuronFactory, Recipe
 from .report import Report
-from .rule import Rule
+from .rule import Rule, checked
 from .rules import RULES
-from .trace import prepare
-from .validate import check_model, observe_all
+from .trace import drop_hooks, prepare
+from .validate import check_model, copied, in_full_precision, observe_all
 from .weave import Weaver
 
 
@@ -88,7 +86,8 @@ def convert(
 
     Raises:
         ConversionError: calls without a rule (all are listed, with file:line), a network that cannot be traced or
-            has no activation, is in training mode, or calibration data that is empty, not finite or elsewhere.
+            has no activation, is in training mode, or calibration data that is empty, not finite, of changing shape
+            or elsewhere.
         TypeError, ValueError: see :class:`Recipe`, which says more of every setting.
 
     >>> from spikebridge import QCFS
@@ -108,15 +107,20 @@ def convert(
         max_pool=max_pool,
         unsupported=unsupported,
     )
-    every_rule = (*rules, *RULES)
-    check_model(model)
-    with torch.no_grad():
-        traced = prepare(copy.deepcopy(model), every_rule, recipe)
+    every_rule = (*checked(rules, owner="convert"), *RULES)
+    check_model(model, owner="convert")
+    # Half precision would choose thresholds by numbers that have been rounded.
+    with torch.no_grad(), in_full_precision(model):
+        traced = prepare(copied(model), every_rule, recipe)
         plan = make_plan(traced, every_rule, recipe, type(model).__name__)
+        built = stand_ins(plan)
+        drop_hooks(
+            traced, [n for n, e in plan.items() if n in built or (e.way == "neuron" and not e.activation.analog)]
+        )
         watched = neurons_of(plan) if recipe.percentile is not None else {}
         observer = Observer(traced, watched)
         held = observe_all(observer, model, batches, hold=needs_batches(plan))
-        settled = settle(plan, observer, held)
+        settled = settle(plan, observer, held, layers=built)
         return _build(traced, settled, observer, recipe, held[0])
 
 
@@ -133,11 +137,14 @@ def _build(traced: fx.GraphModule, settled: Settled, observer: Observer, recipe:
 
 def _replacements(settled: Settled) -> dict[fx.Node, nn.Module]:
     replacements: dict[fx.Node, nn.Module] = dict(settled.layers)
-    for node, entry in settled.plan.items():
-        rule, site = entry.rule, entry.site
-        made = build_neuron(site) if entry.way == "neuron" else rule.replace(site) if rule.replace else None
-        if isinstance(made, TimeAxis):
-            made.label = site.name
-        if made is not None:
-            replacements[node] = made
+    made: dict[int, str] = {}
+    for node, entry in neurons_of(settled.plan).items():
+        replacements[node] = neuron = build_neuron(entry.site)
+        neuron.label = entry.site.name
+        if id(neuron) in made:
+            raise TypeError(
+                f"The neuron function {entry.site.recipe.neuron_name} must return a new neuron for every site; for "
+                f"'{entry.site.name}' it returned that of '{made[id(neuron)]}'."
+            )
+        made[id(neuron)] = entry.site.name
     return replacements

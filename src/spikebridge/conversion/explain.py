@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from .plan import Entry, candidates
+from .plan import Entry, candidates, stand_ins
 from .recipe import Recipe
-from .rule import Rule, Site
+from .rule import Rule, Site, checked
 from .rules import RULES
 from .trace import prepare
-from .validate import check_model
+from .validate import check_model, copied
 
 _WAYS = {
     "still": "as it is, once per sample",
@@ -121,9 +120,9 @@ def explain(
     softmax of the negative is the same
     """
     recipe = Recipe(max_pool=max_pool, unsupported=unsupported)
-    every_rule = (*rules, *RULES)
-    check_model(model)
-    traced = prepare(copy.deepcopy(model), every_rule, recipe)
+    every_rule = (*checked(rules, owner="explain"), *RULES)
+    check_model(model, owner="explain")
+    traced = prepare(copied(model), every_rule, recipe)
     return Explanation(tuple(_explained(*found) for found in candidates(traced, every_rule, recipe)))
 
 
@@ -132,7 +131,10 @@ def _explained(entry: Entry | None, site: Site, reason: str) -> CallExplained:
         becomes, rule, rewrite = "refused", "none", _rewrite(site.operation, reason)
     else:
         before = f"{site.operation} itself, then " if entry.way == "neuron" and entry.activation.analog else ""
-        becomes, rule, rewrite = before + _WAYS[entry.way], entry.rule.name, ""
+        way = _WAYS[entry.way]
+        for module in stand_ins({site.node: entry}).values():
+            way = f"{type(module).__name__} in its place, {way.removeprefix('as it is, ')}"
+        becomes, rule, rewrite = before + way, entry.rule.name, ""
     return CallExplained(site.name, site.operation, rule, becomes, rewrite, site.location)
 
 

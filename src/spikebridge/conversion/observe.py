@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from .channels import as_setting, by_channel, channel_axis
-from .errors import ConversionError
+from .errors import ConversionError, not_one_tensor
 from .histogram import Histogram
 from .lockstep import Lockstep
 from .nodes import batchless_nodes, call_names, host_nodes, location
@@ -18,11 +18,17 @@ from .plan import Entry
 TOLERANCE = 1e-4
 """Largest difference, relative to the largest entry, that kernels may make of the same sum in another order."""
 
+OTHERS = 3
+"""Samples put beside two, to see whether they matter; of a single one an activation might make nothing. Odd, so that
+the batch is not doubled."""
+
 
 def agree(output: Tensor, expected: Tensor) -> bool:
     """Whether two results are the same computation, to rounding."""
     if output.shape != expected.shape:
         return False
+    if not output.is_floating_point():
+        return torch.equal(output, expected)
     return bool((output - expected).abs().max() <= TOLERANCE * expected.abs().max()) if expected.numel() else True
 
 
@@ -53,11 +59,8 @@ class Observer(fx.Interpreter):
         self._device = values.device
         self.widen(values)
         output = self.run(values)
-        if not isinstance(output, Tensor):
-            raise ConversionError(
-                f"The network returns {type(output).__name__}; convert handles networks that return one tensor. "
-                f"Wrap it in a module that returns the tensor you need."
-            )
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            raise not_one_tensor(f"{output.dtype} numbers" if isinstance(output, Tensor) else type(output).__name__)
         return output
 
     def widen(self, values: Tensor) -> None:
@@ -112,26 +115,27 @@ class Observer(fx.Interpreter):
 def check_batch_axis(observer: Observer, values: Tensor) -> None:
     """Prove that every tensor keeps its samples apart and in order, which is what folding time into the batch needs.
 
-    One sample more must leave the beginning of every result as it was. A result may have another leading axis than
-    the batch (windows of an image, say), as long as all that belongs to one sample stays together.
+    Samples beside the first must leave their results as they were, whether they come after or before. A result may
+    have another leading axis than the batch (windows of an image, say), as long as all that belongs to one sample stays
+    together.
 
     Raises:
         ConversionError: names the first call that mixes samples, or moves the batch axis.
     """
     assert isinstance(observer.module, fx.GraphModule)
-    few = values[:2]
-    steps = Lockstep(observer.module, [few.clone(), torch.cat([few, values[-1:].flip(-1)])])
+    few, others = values[:2], values[-OTHERS if len(values) >= OTHERS else -1 :].flip(-1)
+    steps = Lockstep(observer.module, [few.clone(), torch.cat([few, others]), torch.cat([others, few])])
     unchecked = host_nodes(observer.module.graph) | batchless_nodes(observer.module.graph)
     for node, run in steps:
-        results = run(0), _quietly(run, observer, node)
+        results = run(0), *(_quietly(run, index, observer, node) for index in (1, 2))
         if node.op != "output" and node not in unchecked:
-            for less, more in zip(*(_parts(result) for result in results), strict=True):
-                _check_prefix(observer, node, less, more, samples=len(few))
+            for less, after, before in zip(*(_parts(result) for result in results), strict=True):
+                _check_apart(observer, node, less, after, before, sizes=(len(few), len(few) + len(others)))
 
 
-def _quietly(run: Any, observer: Observer, node: fx.Node) -> Any:
+def _quietly(run: Any, index: int, observer: Observer, node: fx.Node) -> Any:
     try:
-        return run(1)
+        return run(index)
     except Exception as error:  # whatever another batch size makes of a network that counts on one
         raise ConversionError(
             f"{observer.where(node)}: cannot run with another batch size: {error}. Time is folded into the batch; "
@@ -143,20 +147,23 @@ def _parts(result: Any) -> tuple[Any, ...]:
     return tuple(result) if isinstance(result, tuple | list) else (result,)
 
 
-def _check_prefix(observer: Observer, node: fx.Node, less: Any, more: Any, *, samples: int) -> None:
+def _check_apart(
+    observer: Observer, node: fx.Node, less: Any, after: Any, before: Any, *, sizes: tuple[int, int]
+) -> None:
     if less is None:
         return
     if not isinstance(less, Tensor):
         raise ConversionError(
             f"{observer.where(node)} gives {type(less).__name__} instead of a tensor; keep to tensors."
         )
-    if less.ndim == 0 or less.shape[0] % samples or more.shape[0] * samples != less.shape[0] * (samples + 1):
+    samples, more = sizes
+    if less.ndim == 0 or less.shape[0] % samples or after.shape[0] * samples != less.shape[0] * more:
         raise ConversionError(
             f"{observer.where(node)} turns a batch of {samples} into shape {tuple(less.shape)}. Time is folded into "
             f"the batch, so every tensor must keep the batch axis first; rewrite the call so that it does."
         )
-    if not agree(more[: len(less)], less):
+    if not agree(after[: len(less)], less) or not agree(before[len(after) - len(less) :], less):
         raise ConversionError(
             f"{observer.where(node)} mixes the samples of a batch: its result for a sample changes when the batch "
-            f"grows by one. Time is folded into the batch, so every tensor must keep its samples apart, batch first."
+            f"grows. Time is folded into the batch, so every tensor must keep its samples apart, batch first."
         )

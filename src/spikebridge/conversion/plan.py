@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor, fx, nn
 
+from ..core.time import TimeAxis
 from .errors import ConversionError
 from .nodes import batchless_nodes, call_names, called, host_nodes, location, operation_name
 from .recipe import Recipe
@@ -114,6 +115,26 @@ def make_plan(traced: fx.GraphModule, rules: Sequence[Rule], recipe: Recipe, nam
 def neurons_of(plan: Plan) -> dict[fx.Node, Entry]:
     """The calls that become neurons."""
     return {node: entry for node, entry in plan.items() if entry.way == "neuron"}
+
+
+def stand_ins(plan: Plan) -> dict[fx.Node, nn.Module]:
+    """What rules put in the place of calls that are no activations, in eval mode.
+
+    Raises:
+        TypeError: a rule built something else than a module without time.
+    """
+    found = {}
+    for node, entry in plan.items():
+        made = entry.rule.replace(entry.site) if entry.way != "neuron" and entry.rule.replace else None
+        if made is None:
+            continue
+        if not isinstance(made, nn.Module) or isinstance(made, TimeAxis):
+            raise TypeError(
+                f"Rule '{entry.rule.name}' must replace {entry.site} by an nn.Module that knows no time, or return "
+                f"None to keep it; it returned {type(made).__name__}."
+            )
+        found[node] = made.eval()
+    return found
 
 
 def with_threshold(entry: Entry, threshold: Tensor) -> Entry:

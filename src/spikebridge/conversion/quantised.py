@@ -50,7 +50,10 @@ class Levels(nn.Module):
 
 
 def quantised(traced: fx.GraphModule, settled: Settled) -> fx.GraphModule:
-    """The traced network with every activation quantised as its neuron would be at T steps of constant current."""
+    """The traced network with every activation quantised as its neuron would be at T steps of constant current.
+
+    What stands in for other calls in the spiking network stands here too.
+    """
     graph = fx.Graph()
     modules: dict[str, nn.Module] = dict(traced.named_modules())
     copies: dict[fx.Node, fx.Node] = {}
@@ -58,8 +61,8 @@ def quantised(traced: fx.GraphModule, settled: Settled) -> fx.GraphModule:
     for node in traced.graph.nodes:
         entry = neurons.get(node)
         if node in settled.layers:
-            modules[f"{node.name}_corrected"] = settled.layers[node]
-            copies[node] = graph.call_module(f"{node.name}_corrected", (copies[node.all_input_nodes[0]],))
+            modules[f"{node.name}_instead"] = settled.layers[node]
+            copies[node] = graph.call_module(f"{node.name}_instead", (copies[node.all_input_nodes[0]],))
         elif entry is None or entry.activation.analog:
             copies[node] = graph.node_copy(node, copies.__getitem__)
         if entry is not None:

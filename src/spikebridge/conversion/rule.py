@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -127,6 +127,19 @@ class Rule:
             return any(isinstance(target, c) and type(target).forward is c.forward for c in classes)
         name = target if isinstance(target, str) else _full_name(target)
         return any(match is target or (isinstance(match, str) and match == name) for match in self.matches)
+
+
+def checked(rules: Sequence[Rule], *, owner: str) -> tuple[Rule, ...]:
+    """The rules a caller passed.
+
+    Raises:
+        TypeError: something else among them.
+    """
+    found = tuple(rules) if isinstance(rules, Iterable) else (rules,)
+    wrong = [getattr(rule, "__name__", type(rule).__name__) for rule in found if not isinstance(rule, Rule)]
+    if wrong:
+        raise TypeError(f"{owner} expects rules=[Rule(...), ...]; got {', '.join(wrong)}.")
+    return found
 
 
 def _full_name(function: object) -> str:

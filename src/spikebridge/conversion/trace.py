@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import operator
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import fx, nn
 
-from .errors import ConversionError
+from .errors import ConversionError, not_one_tensor
 from .nodes import FOREIGN, called
 from .recipe import Recipe
 from .rule import Rule
@@ -74,14 +74,19 @@ def trace(model: nn.Module, rules: Sequence[Rule]) -> fx.GraphModule:
     Raises:
         ConversionError: the model cannot be traced (control flow that depends on values, several inputs, ...).
     """
+    start = _start(type(model))
     model = _with_one_input(model)
     try:
         graph = _Tracer(rules).trace(model)
     except Exception as error:  # a model may raise anything when it is run on proxies
+        said = str(error) if isinstance(error, fx.proxy.TraceError) else f"{type(error).__name__}: {error}"
+        where = _last_own_frame(error) or start
         raise ConversionError(
-            f"Cannot trace {type(model).__name__}: {error} (at {_last_own_frame(error)}). The forward must not branch "
-            f"on values or shapes (assert included) or iterate over tensors; move such code out of what is converted."
+            f"Cannot trace {type(model).__name__}: {_innermost(error, model)}{said} (at {where}). "
+            f"The forward must not branch on values or shapes (assert included) or iterate over tensors; move such "
+            f"code out of what is converted."
         ) from error
+    _require_one_tensor(graph, start)
     for node in graph.nodes:
         node.type = None  # an annotation that is text, as __future__ makes them, does not survive pickling
     traced = fx.GraphModule(model, graph)
@@ -90,10 +95,40 @@ def trace(model: nn.Module, rules: Sequence[Rule]) -> fx.GraphModule:
     return traced
 
 
-def _last_own_frame(error: Exception) -> str:
+def _start(kind: type[nn.Module]) -> str:
+    """file:line where a forward begins."""
+    code = inspect.unwrap(kind.forward).__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def _require_one_tensor(graph: fx.Graph, start: str) -> None:
+    """Refuse tuples, dicts and the like, whose parts are only known to be results of calls."""
+    result = next(node.args[0] for node in graph.nodes if node.op == "output")
+    if not isinstance(result, fx.Node):
+        raise not_one_tensor(type(result).__name__.removeprefix("immutable_"), f" from the forward at {start}")
+
+
+def drop_hooks(traced: fx.GraphModule, replaced: Iterable[fx.Node]) -> None:
+    """Take the hooks off modules whose calls are replaced, as they will go; if they matter, the trace shows it."""
+    for node in replaced:
+        module = called(node, traced)
+        if isinstance(module, nn.Module):
+            module._forward_hooks.clear()
+            module._forward_pre_hooks.clear()
+
+
+def _innermost(error: Exception, model: nn.Module) -> str:
+    """The module in whose forward an error arose, unless it is the whole."""
+    names = {module: name for name, module in model.named_modules()}
+    callers = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = next((m for m in reversed(callers) if isinstance(m, nn.Module) and m in names), model)
+    return f"in '{names[module]}' ({type(module).__name__}), " if names[module] else ""
+
+
+def _last_own_frame(error: Exception) -> str | None:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(FOREIGN)]
-    return f"{own[-1].filename}:{own[-1].lineno}" if own else "unknown location"
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else None
 
 
 def _with_one_input(model: nn.Module) -> nn.Module:

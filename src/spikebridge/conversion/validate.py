@@ -1,29 +1,44 @@
-"""What convert demands of a network and of its calibration data, and the proof that the trace is the network."""
+"""What convert demands of a network, and the proof that the trace is the network."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+import inspect
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ..core.neuron import Neuron
+from .batches import calibration_batches, device_of
 from .errors import ConversionError
 from .observe import Observer, agree, check_batch_axis
 
 
-def check_model(model: nn.Module) -> None:
+def check_model(model: nn.Module, *, owner: str) -> None:
     """Refuse what cannot be converted whatever the data.
 
     Raises:
         TypeError: not a module.
-        ConversionError: compiled, scripted, in training mode, narrower than float32, or spiking already.
+        ConversionError: compiled, scripted, in training mode, narrower than float32, without weights yet, or spiking
+            already.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"convert expects an nn.Module; got {type(model).__name__}.")
+        got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise TypeError(
+            f"{owner} expects an nn.Module; got {got}. A function becomes one as the forward of a class; of a class, "
+            f"pass an instance."
+        )
+    _check_kind(model)
+    _check_mode(model, owner)
+    _check_weights(model)
+
+
+def _check_kind(model: nn.Module) -> None:
     if hasattr(model, "_orig_mod"):
         raise ConversionError("The network is compiled; convert the original (model._orig_mod), compile the result.")
     if isinstance(model, torch.jit.ScriptModule):
@@ -37,12 +52,27 @@ def check_model(model: nn.Module) -> None:
     spiking = [f"'{name}' ({type(module).__name__})" for name, module in model.named_modules() if _is_neuron(module)]
     if spiking:
         raise ConversionError(f"The network has spiking neurons already: {', '.join(spiking)}. Convert an ANN.")
+
+
+def _check_mode(model: nn.Module, owner: str) -> None:
     modes = [f"'{name}'" for name, module in model.named_modules() if module.training and _depends_on_mode(module)]
     if model.training or modes:
         listed = ", ".join(modes[:5] + ["..."][: len(modes) > 5]) or "the network"
         raise ConversionError(
-            f"convert expects a network in eval mode; in training mode: {listed}. Call model.eval(): BatchNorm and "
+            f"{owner} expects a network in eval mode; in training mode: {listed}. Call model.eval(): BatchNorm and "
             f"dropout would act as in training."
+        )
+
+
+def _check_weights(model: nn.Module) -> None:
+    lazy = [
+        f"'{name}'"
+        for name, m in model.named_modules()
+        if any(map(is_lazy, chain(m.parameters(recurse=False), m.buffers(recurse=False))))
+    ]
+    if lazy:
+        raise ConversionError(
+            f"The network has layers whose weights are not made yet: {', '.join(lazy)}. Run it on a batch first."
         )
     narrow = {str(p.dtype) for p in model.parameters() if p.dtype in (torch.bfloat16, torch.float16)}
     if narrow:
@@ -53,11 +83,51 @@ def check_model(model: nn.Module) -> None:
 
 
 def _depends_on_mode(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.batchnorm._NormBase | nn.modules.dropout._DropoutNd)
+    """Whether a module's forward looks at its mode."""
+    code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
+    return isinstance(module, nn.modules.batchnorm._NormBase) or "training" in getattr(code, "co_names", ())
 
 
 def _is_neuron(module: nn.Module) -> bool:
     return isinstance(module, Neuron)
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy of the network, to be worked on.
+
+    Raises:
+        ConversionError: it cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # whatever its attributes may raise
+        computed = _computed_tensors(model)
+        advice = (
+            f"PyTorch cannot copy {', '.join(computed)} with the gradient: detach; for weight_norm and spectral_norm "
+            f"use those of torch.nn.utils.parametrizations."
+            if computed
+            else "Keep locks, files, streams and the like out of the module."
+        )
+        raise ConversionError(
+            f"{type(model).__name__} cannot be copied, and only a copy is ever converted: {error}. {advice}"
+        ) from error
+
+
+def _computed_tensors(model: nn.Module) -> list[str]:
+    """The attributes that are results of a computation with gradients."""
+    return [
+        f"'{path}.{name}'" if path else f"'{name}'"
+        for path, module in model.named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, Tensor) and not value.is_leaf
+    ]
+
+
+def in_full_precision(model: nn.Module) -> AbstractContextManager[object]:
+    """Autocast turned off where the network is: thresholds must not be chosen by numbers that were rounded."""
+    device = device_of(model)
+    kind = "cpu" if device is None else device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def observe_all(observer: Observer, model: nn.Module, batches: Tensor | Iterable[Any], *, hold: bool) -> list[Tensor]:
@@ -67,10 +137,10 @@ def observe_all(observer: Observer, model: nn.Module, batches: Tensor | Iterable
         The batches, if they are to be held; otherwise the first alone.
     """
     held: list[Tensor] = []
-    for index, values in enumerate(_calibration_batches(batches, model)):
+    for index, values in enumerate(calibration_batches(batches, model)):
         if index == 0:
             expected = _run_network(model, values)
-            _check_trace(observer.observe(values.clone()), expected, type(model).__name__)
+            _check_trace(observer.observe(values.clone()), expected, model)
             check_batch_axis(observer, values)
         elif hold and not observer.watched:
             observer.widen(values)  # calibration runs it
@@ -93,51 +163,14 @@ def _run_network(model: nn.Module, values: Tensor) -> Tensor:
     return output
 
 
-def _check_trace(output: Tensor, expected: Tensor, name: str) -> None:
+def _check_trace(output: Tensor, expected: Tensor, model: nn.Module) -> None:
     if isinstance(expected, Tensor) and agree(output, expected):
         return
+    kind = type(model).__name__
+    hooked = [f"'{n or kind}'" for n, m in model.named_modules() if m._forward_hooks or m._forward_pre_hooks]
+    hooks = f" Hooks of an activation, or of the whole, are not converted; there are some on {', '.join(hooked)}."
     raise ConversionError(
-        f"The trace of {name} does not compute what the network does: its forward depends on something tracing "
-        f"cannot see (an in-place change of a shared tensor, a flag, a Python value). Rewrite such code without side "
-        f"effects."
+        f"The trace of {kind} does not compute what the network does: its forward depends on something tracing "
+        f"cannot see (an in-place change of a shared tensor, a flag, a Python value, chance). Rewrite such code "
+        f"without side effects.{hooks if hooked else ''}"
     )
-
-
-def _calibration_batches(batches: Tensor | Iterable[Any], model: nn.Module) -> Iterator[Tensor]:
-    """The input tensors of ``batches``, each checked against the model.
-
-    Raises:
-        TypeError: a batch that is neither a tensor nor a tuple or list that starts with one.
-        ConversionError: no batch at all, an empty one, another device than the model's, NaN or infinite values.
-    """
-    device = next((tensor.device for tensor in chain(model.parameters(), model.buffers())), None)
-    count = 0
-    for batch in [batches] if isinstance(batches, Tensor) else batches:
-        values = batch[0] if isinstance(batch, tuple | list) and batch else batch
-        if not isinstance(values, Tensor):
-            raise TypeError(
-                f"convert expects batches of tensors, or of (tensor, ...); batch {count} is {type(batch).__name__}."
-            )
-        _check_batch(values, device, count)
-        count += 1
-        yield values
-    if count == 0:
-        raise ConversionError("convert got no calibration batch: batches is empty. Pass at least one batch of inputs.")
-
-
-def _check_batch(values: Tensor, device: torch.device | None, index: int) -> None:
-    if values.ndim < 2 or values.shape[0] == 0:
-        raise ConversionError(
-            f"Calibration batch {index} has shape {tuple(values.shape)}; expected [batch, *unit] with batch >= 1. "
-            f"For a single sample: values[None]; for one batch with labels: [(images, labels)]; for a Dataset: a "
-            f"DataLoader of it."
-        )
-    if device is not None and values.device != device:
-        raise ConversionError(
-            f"Calibration batch {index} is on {values.device}, the model on {device}. "
-            f"Move one of them: model.to('{values.device}') or batch.to('{device}')."
-        )
-    if not bool(torch.isfinite(values).all()):
-        raise ConversionError(
-            f"Calibration batch {index} holds NaN or infinite values. Clean the data; torch.isfinite finds them."
-        )

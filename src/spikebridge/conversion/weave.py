@@ -28,6 +28,14 @@ class Woven:
     body: fx.GraphModule
     places: dict[fx.Node, tuple[fx.Node, str]]
 
+    def standing_for(self, node: fx.Node) -> nn.Module | None:
+        """The module in the place of a call of the source; None where a function is called.
+
+        A neuron is in a :class:`Folded`.
+        """
+        place = self.places[node][0]
+        return self.body.get_submodule(str(place.target)) if place.op == "call_module" else None
+
 
 class Weaver:
     """Copies a traced graph into one that takes ``(values, time_steps)`` and gives ``[time * batch, *unit]``.
@@ -63,6 +71,7 @@ class Weaver:
         self.modules: dict[str, nn.Module] = dict(traced.named_modules())
         self.repeat = self._add("repeat_over_time", RepeatOverTime())
         self.worlds: dict[str, dict[fx.Node, fx.Node]] = {"still": {}, "steps": {}, "means": {}}
+        self.places: dict[fx.Node, tuple[fx.Node, str]] = {}
 
     def weave(self) -> Woven:
         """The graph with time in it."""
@@ -81,7 +90,7 @@ class Weaver:
                 self._place(node)
         return Woven(
             fx.GraphModule(attached(self.graph, self.modules, self.source), self.graph, class_name="SpikingBody"),
-            self._places(),
+            self.places,
         )
 
     def _place(self, node: fx.Node) -> None:
@@ -89,12 +98,13 @@ class Weaver:
         replacement = self.replacements.get(node)
         if entry.way == "neuron":
             assert isinstance(replacement, Neuron)
-            self.worlds["steps"][node] = self._neuron(node, replacement)
+            world, place = "steps", self._neuron(node, replacement)
         else:
-            world = (
-                self._world_of(entry.site.data) if entry.way == "steps" and not entry.rule.has_weights else entry.way
-            )
-            self.worlds[world][node] = self._copy(node, replacement, world)
+            has_choice = entry.way == "steps" and not entry.rule.has_weights
+            world = self._world_of(entry.site.data) if has_choice else entry.way
+            place = self._copy(node, replacement, world)
+        self.worlds[world][node] = place
+        self.places[node] = place, world
 
     def _neuron(self, node: fx.Node, neuron: Neuron[Any]) -> fx.Node:
         current = node.all_input_nodes[0]
@@ -176,10 +186,3 @@ class Weaver:
             name += "_"
         self.modules[name] = module
         return name
-
-    def _places(self) -> dict[fx.Node, tuple[fx.Node, str]]:
-        worlds = ("still", "steps", "means")
-        return {
-            node: next((self.worlds[world][node], world) for world in worlds if node in self.worlds[world])
-            for node in self.plan
-        }

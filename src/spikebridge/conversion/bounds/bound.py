@@ -174,7 +174,7 @@ def error_bound(
     """
     steps = conversion.recipe.time_steps if time_steps is None else time_steps
     require_steps(steps, owner="error_bound")
-    check_model(model)
+    check_model(model, owner="error_bound")
     low, high = _checked_box(conversion.box if box is None else box, conversion.box[0])
     with torch.no_grad():
         traced = prepare(copy.deepcopy(model), RULES, conversion.recipe)

@@ -138,13 +138,26 @@ def _check(network: Any, reference: Any, time_steps: int, members: int | None) -
             )
 
 
+def _check_inputs(inputs: Tensor, network: ConvertedNetwork) -> None:
+    if inputs.ndim != network.input_rank or inputs.shape[0] == 0:
+        raise ValueError(
+            f"verify expects inputs of {network.input_rank} axes, [batch, *unit]; got shape {tuple(inputs.shape)}."
+        )
+    if network.unit is not None and inputs.shape[1:] != network.unit:
+        raise ValueError(
+            f"verify expects inputs [batch, {', '.join(map(str, network.unit))}], as in calibration; got shape "
+            f"{tuple(inputs.shape)}."
+        )
+    if not bool(torch.isfinite(inputs).all()):
+        raise ValueError("verify expects finite inputs; got NaN or infinite values. torch.isfinite finds them.")
+
+
 def _inputs(network: ConvertedNetwork, inputs: Tensor | int, box: tuple[Tensor, Tensor] | None, seed: int) -> Tensor:
     if isinstance(inputs, Tensor):
-        if inputs.ndim != network.input_rank or inputs.shape[0] == 0:
-            raise ValueError(
-                f"verify expects inputs of {network.input_rank} axes, [batch, *unit]; got shape {tuple(inputs.shape)}."
-            )
+        _check_inputs(inputs, network)
         return inputs.detach().to("cpu", torch.float64)
+    if not isinstance(inputs, int):
+        raise TypeError(f"verify expects inputs to be a tensor, or how many to draw; got {type(inputs).__name__}.")
     require_whole(inputs, owner="verify", name="inputs")
     if network.unit is None:
         raise ValueError("verify does not know the shape of this network's inputs; pass inputs=, a batch of them.")
