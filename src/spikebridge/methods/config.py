@@ -50,9 +50,11 @@ class ModelConfig:
     """What learns.
 
     Args:
-        name: of the architecture: cnn, lenet, resnet, or one with hybrid blocks: hybrid_cnn.
+        name: of the architecture: cnn, lenet, resnet, or one with hybrid blocks: hybrid_cnn,
+            has_resnet, has_vgg.
         depth: layers of weights of a resnet: 6 n + 2.
         width: channels of the narrowest layers, in a model that has a choice; null is the model's own.
+        stem: of has_resnet: "imagenet", or "cifar" for images of 32x32 at full size.
         activation: "ReLU" or "QCFS" for an ANN; the name of a neuron, such as "LIF", for an SNN.
         levels: levels of QCFS, members of a Group Neuron (>= 1).
         encoder: how values become a train, for an SNN.
@@ -63,6 +65,7 @@ class ModelConfig:
     name: str = "cnn"
     depth: int = 20
     width: int | None = None
+    stem: Literal["imagenet", "cifar"] = "imagenet"
     activation: str = "QCFS"
     levels: int = 8
     encoder: str = "Direct"

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from .cnn import cnn as cnn
+from .has_resnet import has_resnet as has_resnet
+from .has_vgg import has_vgg as has_vgg
 from .hybrid_cnn import hybrid_cnn as hybrid_cnn
 from .lenet import lenet as lenet
 from .resnet import resnet as resnet
 
-_BUILDERS = (cnn, hybrid_cnn, lenet, resnet)
+_BUILDERS = (cnn, has_resnet, has_vgg, hybrid_cnn, lenet, resnet)
 MODELS: Mapping[str, Callable[..., nn.Module]] = {builder.__name__: builder for builder in _BUILDERS}
