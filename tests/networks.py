@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spikebridge.models import MODELS
+
 Activation = Callable[[], nn.Module]
+
+BY_ACTIVATION = [name for name, builder in MODELS.items() if "activation" in inspect.signature(builder).parameters]
+"""Builders whose activation decides what the network is."""
 
 
 def mlp(activation: Activation) -> nn.Module:

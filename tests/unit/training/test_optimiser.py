@@ -15,6 +15,8 @@ from spikebridge.models import MODELS
 from spikebridge.training import CropFlip, parameter_groups
 from spikebridge.training.optimiser import warm_up_cosine
 
+from ...networks import BY_ACTIVATION
+
 
 class StepwiseLeak(Neuron[Any]):
     """Has one leak per step and channel: a matrix that must not decay."""
@@ -40,7 +42,7 @@ ACTIVATIONS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", BY_ACTIVATION)
 def test_every_parameter_is_in_one_group_and_only_kernels_and_matrices_decay(model: str, activation: str) -> None:
     network = MODELS[model](activation=ACTIVATIONS[activation])
     decaying, steady = (group["params"] for group in parameter_groups(network))

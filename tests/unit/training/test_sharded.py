@@ -15,10 +15,12 @@ from spikebridge.training import Machines
 from spikebridge.training.parts import SMALLEST_PART, parts_of
 from spikebridge.training.sharded import check_sharding
 
+from ...networks import BY_ACTIVATION
+
 
 @pytest.mark.parametrize("activation", [nn.ReLU, LIF])
 @pytest.mark.parametrize("smallest", [1, 100, 1000, 10_000])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", BY_ACTIVATION)
 def test_parts_are_inside_out_and_as_large_as_asked(model: str, smallest: int, activation: Any) -> None:
     network = MODELS[model](activation=activation)
     parts = parts_of(network, smallest=smallest)
