@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebridge import IF, QCFS, GroupNeuron, convert
+from spikebridge import IF, LIF, QCFS, BitPlane, GroupNeuron, HybridBlock, OverTime, convert
 from spikebridge.measure import (
     NetworkResult,
     RunRecord,
@@ -325,3 +325,12 @@ def test_values_that_are_spikes_are_accumulated() -> None:
     parts = [(events, torch.zeros(6, dtype=torch.long))]
     found = measure(nn.Linear(5, 2), parts, name="n", kind="snn", values_are_spikes=True)
     assert [(layer.kind, layer.until(1)) for layer in found.operations] == [("AC", 2 * events.sum().item() / 6)]
+
+
+def test_neurons_of_two_blocks_keep_apart() -> None:
+    """Each block names its neurons for itself, so that their names say where they are only within it."""
+    blocks = [HybridBlock(nn.Sequential(OverTime(nn.Linear(3, 3)), LIF()), BitPlane(bits=2)) for _ in range(2)]
+    network = nn.Sequential(*blocks)
+    with record_spikes(network) as trains:
+        network(torch.rand(4, 3))
+    assert list(trains) == ["0.core.1", "1.core.1"]

@@ -14,7 +14,7 @@ from ..core.readout import cumulative_mean, outputs_over_time
 from .activity import activation_sparsity, footprint
 from .operations import count_operations
 from .record import NetworkResult
-from .spikes import record_spikes
+from .spikes import neurons_of, record_spikes
 
 RASTER_NEURONS = 40
 COUNTED = 256
@@ -147,6 +147,7 @@ def parameters_over_time(network: nn.Module, time_steps: int) -> dict[str, dict[
 
 
 def _named(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Every module by the name that :func:`record_spikes` gives it."""
+    """Every module by its name; neurons by those that :func:`record_spikes` gives them."""
+    told = {module: name for name, module in neurons_of(network).items()}
     for name, module in network.named_modules():
-        yield (module.label or name if isinstance(module, Neuron) else name), module
+        yield told[module] if isinstance(module, Neuron) else name, module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -36,7 +37,7 @@ def record_spikes(network: nn.Module) -> Iterator[dict[str, SpikeTrain]]:
     [4.0, 4.0]
     """
     trains: dict[str, SpikeTrain] = {}
-    neurons = {name: module for name, module in network.named_modules() if isinstance(module, Neuron)}
+    neurons = neurons_of(network)
     if not neurons:
         raise ValueError(f"record_spikes found no neuron in {type(network).__name__}; pass a spiking network.")
 
@@ -47,12 +48,19 @@ def record_spikes(network: nn.Module) -> Iterator[dict[str, SpikeTrain]]:
 
         return hook
 
-    handles = [neuron.register_forward_hook(remember(neuron.label or name)) for name, neuron in neurons.items()]
+    handles = [neuron.register_forward_hook(remember(name)) for name, neuron in neurons.items()]
     try:
         yield trains
     finally:
         for handle in handles:
             handle.remove()
+
+
+def neurons_of(network: nn.Module) -> dict[str, Neuron[Any]]:
+    """Every neuron by the name it was told, or by its place where it was told none or one that others have too."""
+    neurons = {name: module for name, module in network.named_modules() if isinstance(module, Neuron)}
+    told = Counter(neuron.label for neuron in neurons.values())
+    return {neuron.label if neuron.label and told[neuron.label] == 1 else n: neuron for n, neuron in neurons.items()}
 
 
 def spike_counts(neuron: Neuron[Any], output: SpikeTrain) -> SpikeTrain:
