@@ -7,6 +7,7 @@ a seed all cells have the same initial weights of equal layers and the same orde
   repeated: "none" has no gradient to rescale or mask, "straight_through" no edge.
 - topology: serial, add and gated, against the analog twin ("ann") and an analog twin as wide as two branches.
 - codes: bit planes, phase, latency, rate and direct in the same block.
+- twins: on CIFAR-10, HAS-8-ResNet of width 32 with both branches, in series, gated, analog alone and spiking alone.
 
 Every line has validation accuracy, by which settings are chosen, and test accuracy. Resumes where it stopped: what
 results/hybrid.jsonl has is skipped.
@@ -62,7 +63,12 @@ def codes() -> Iterator[Cell]:
         yield from ({"code": code, "time_steps": steps} for code in ("BitPlane", "Phase", "Latency", "Rate", "Direct"))
 
 
-EXPERIMENTS = {"grid": grid, "topology": topology, "codes": codes}
+def twins() -> Iterator[Cell]:
+    """What the same layers are as a hybrid, an ANN and an SNN."""
+    yield from ({"branches": branches} for branches in ("ann", "add", "snn", "serial", "gated"))
+
+
+EXPERIMENTS = {"grid": grid, "topology": topology, "codes": codes, "twins": twins}
 MATCHED = {8: 11}
 """Width of a network of two branches -> that of one branch with about as many parameters (within 10 %)."""
 

@@ -151,7 +151,10 @@ def _counted(call: Call, units: Sequence[Tensor], mark: Mark) -> Tensor:
 
 
 def product_mark(call: Call, result: Tensor) -> Mark:
-    """What is known of a product: analog, of the step of the row, sample or column that it was computed from."""
+    """What is known of a product: analog, of the step of the row, sample or column that it was computed from.
+
+    A product that adds up several steps, as decoding a train does, is of none.
+    """
     first, second = (call.args[place] for place in PRODUCTS[call.name])
     found = []
     for operand, axis in ((first, -1), (second, -2)):
@@ -159,6 +162,8 @@ def product_mark(call: Call, result: Tensor) -> Mark:
         if mark.steps is None or operand.ndim < 2:
             continue
         lead = first_of_each(mark.steps) if call.name == "convolution" else mark.steps.narrow(axis, 0, 1)
+        if call.name != "convolution" and not torch.equal(lead.expand(mark.steps.shape), mark.steps):
+            return Mark()
         if lead.ndim == result.ndim:
             found.append(Mark(steps=lead.expand(result.shape), clock=mark.clock))
     return min(found, key=lambda mark: bool(mark.clock and mark.clock.is_input), default=Mark())

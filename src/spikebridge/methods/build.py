@@ -37,7 +37,7 @@ def build_network(config: ModelConfig, *, unit: tuple[int, ...], classes: int, s
             f"shape {list(unit)}. Choose an image set, or train a network of your own from Python (docs/training.md)."
         )
     torch.manual_seed(seed)
-    options = {"in_channels": unit[0], "image_size": unit[1], "classes": classes}
+    options: dict[str, Any] = {"in_channels": unit[0], "image_size": unit[1], "classes": classes}
     options |= {"depth": config.depth, "stem": config.stem}
     options |= {} if config.width is None else {"width": config.width}
     builder = MODELS[config.name]

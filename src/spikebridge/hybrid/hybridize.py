@@ -1,0 +1,150 @@
+"""Spiking twins beside, or in the place of, modules of a network that exists."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Literal, TypeVar, cast
+
+import torch
+from torch import nn
+
+from ..blocks.hybrid import Fusion, HybridBlock
+from ..core.encoder import Encoder
+from ..core.shapes import SpikeTrain, Value
+from ..core.time import TimeAxis
+from ..encoders.bit_plane import BitPlane
+from .chosen import Where, chosen
+from .twin import NeuronFactory, Weights, halving, spiking_twin
+
+Mode = Literal["serial", "add", "gated"]
+Made = TypeVar("Made", bound=nn.Module)
+
+
+class Beside(HybridBlock):
+    """A HybridBlock beside an analog branch that may write to the values, as an in-place ReLU does."""
+
+    def train_out(self, values: Value) -> SpikeTrain:
+        return super().train_out(values.clone())
+
+
+def eight_planes() -> BitPlane:
+    """Eight bits over the range that training has seen."""
+    return BitPlane(bits=8, value_range="running")
+
+
+def hybridize(
+    model: nn.Module,
+    where: Where,
+    *,
+    mode: Mode = "gated",
+    encoder: Callable[[], Encoder] = eight_planes,
+    neuron: NeuronFactory = halving,
+    decoder: Callable[[], nn.Module] | None = None,
+    weights: Weights = "copy",
+) -> nn.Module:
+    """A new model in which chosen modules have a spiking twin: analog(x) + gate * decode(twin(encode(x))).
+
+    See :class:`Fusion` for the modes and :func:`spiking_twin` for what a twin is. The given model is not touched and
+    shares nothing with the new one. "gated" begins with a gate of 0: until it is trained, the output is that of the
+    given model bit for bit. Whether a twin keeps the shape is seen in the first forward.
+
+    Modules that lie within another match are left to it: the outermost is replaced. A module that is registered under
+    several of the names stays shared. Names within a replaced module go on as "name.analog" and "name.spiking.core".
+
+    Args:
+        model: an analog network, or what this function has returned for other modules.
+        where: names as in ``model.named_modules()``, with shell patterns such as "layer2.*"; a type or several; or a
+            function of (name, module). Never the model itself: wrap it in nn.Sequential.
+        mode: "gated" or "add" keep the module in a Fusion; "serial" puts the HybridBlock in its place.
+        encoder: makes the code of one module.
+        neuron: makes the neuron of one activation.
+        decoder: makes what turns a twin's train into values; None weighs the steps as the code does.
+        weights: of a twin: "copy", or "fresh".
+
+    Raises:
+        TypeError: no module, a ``where`` that is none of these, or something made that is no encoder or neuron.
+        ValueError: nothing matched; a module without a twin; a model that is compiled, scripted, patched or narrower
+            than float32.
+    Source:  blocks after Luu, Luu, Pham, Truong, arXiv 2509.24411.
+    Deviates:  there twins have weights of their own, LIF neurons in a residual block come before the sum, and max
+        pooling becomes average pooling.
+
+    >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Sequential(nn.Linear(8, 8), nn.ReLU()), nn.Linear(8, 2))
+    >>> hybrid, values = hybridize(net, "2"), torch.randn(5, 4)
+    >>> type(hybrid[2]).__name__, torch.equal(hybrid(values), net(values))
+    ('Fusion', True)
+    """
+    _check_model(model)
+    if mode not in ("serial", "add", "gated"):
+        raise ValueError(f"hybridize expects mode to be 'serial', 'add' or 'gated'; got {mode!r}.")
+    names = chosen(model, where)
+    result = copy.deepcopy(model)
+    found = [(name, result.get_submodule(name)) for name in names]
+    made: dict[nn.Module, nn.Module] = {}
+    for name, module in found:
+        if module not in made:
+            twin = spiking_twin(module, neuron=neuron, weights=weights, name=name)
+            code = _made(encoder, Encoder, name="encoder", example="lambda: BitPlane(bits=4)")
+            back = decoder and _made(decoder, nn.Module, name="decoder", example="RateDecoder")
+            block = (HybridBlock if mode == "serial" else Beside)(twin, code, back)
+            made[module] = _in_place_of(module, block, mode, like=model)
+    for name, module in found:
+        parent, _, own = name.rpartition(".")
+        setattr(result.get_submodule(parent), own, made[module])
+    for name, part in result.named_modules():
+        if isinstance(part, TimeAxis):
+            part.label = name
+    return result
+
+
+def _in_place_of(module: nn.Module, block: HybridBlock, mode: Mode, *, like: nn.Module) -> nn.Module:
+    """What stands where the module stood: on its device, and in its mode."""
+    stored = next((t for owner in (module, like) for t in (*owner.parameters(), *owner.buffers())), torch.empty(0))
+    for part in (block.encoder, block.decoder):
+        if part is not None:
+            part.train(module.training)
+    block.training = module.training
+    if mode == "serial":
+        return block.to(stored.device)
+    fusion = Fusion(module, block.to(stored.device), mode=mode)
+    fusion.training = module.training
+    if fusion.gate is not None:
+        fusion.gate = nn.Parameter(fusion.gate.detach().to(stored.device))
+    return fusion
+
+
+def _made(factory: Callable[[], Made], kind: Callable[..., Made], *, name: str, example: str) -> Made:
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise TypeError(
+            f"hybridize expects {name} to make one for each module, such as {example}; got {type(factory).__name__}."
+        )
+    made = factory()
+    if not isinstance(made, cast("type[Made]", kind)):
+        raise TypeError(f"hybridize expects {name} to make one, such as {example}; it made {made!r}.")
+    return made
+
+
+def _check_model(model: nn.Module) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"hybridize expects an nn.Module; got {type(model).__name__}.")
+    if hasattr(model, "_orig_mod"):
+        raise ValueError("The network is compiled; hybridize the original (model._orig_mod), compile the result.")
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise ValueError("The network is scripted; hybridize the module it was scripted from.")
+    patched = [f"'{name or type(model).__name__}'" for name, part in model.named_modules() if _is_patched(part)]
+    if patched:
+        raise ValueError(
+            f"The forward of {', '.join(patched)} was put into the object, where a copy would still call the "
+            f"original's. Define it in the class."
+        )
+    narrow = sorted({str(p.dtype) for p in model.parameters() if p.dtype in (torch.bfloat16, torch.float16)})
+    if narrow:
+        raise ValueError(
+            f"hybridize expects float32 or float64 weights; got {', '.join(narrow)}. Pass model.float() and run the "
+            f"result under torch.autocast: codes and neurons keep float32."
+        )
+
+
+def _is_patched(part: nn.Module) -> bool:
+    return "forward" in vars(part) and not isinstance(part, torch.fx.GraphModule)
