@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from spikebridge import IF, LIF, GroupNeuron, Neuron, Rectangular, by_subtraction, detached, to_zero
+from spikebridge import IF, LIF, BitPlane, GroupNeuron, Neuron, Rectangular, by_subtraction, detached, to_zero
 from spikebridge.core import SURROGATES, Encoder
+from spikebridge.core.ranges import MEASURED
 from spikebridge.encoders import ENCODERS
 from spikebridge.neurons import NEURONS
 
@@ -29,6 +30,15 @@ NEURON_VARIANTS: dict[str, Neuron] = {
 }
 NEURON_CASES: dict[str, Neuron] = {**{name: kind() for name, kind in NEURONS.items()}, **NEURON_VARIANTS}
 
+ENCODER_VARIANTS: dict[str, Encoder] = {
+    "BitPlane highest first": BitPlane(bits=6, order="msb"),
+    "BitPlane tanh": BitPlane(bits=6, surrogate="tanh_sine"),
+    "BitPlane straight through": BitPlane(bits=6, surrogate="straight_through"),
+    "BitPlane reversed": BitPlane(bits=6, weights="reversed"),
+    "BitPlane learned": BitPlane(bits=6, weights="learned"),
+    "BitPlane graded": BitPlane(bits=6, graded=True, surrogate="straight_through"),
+    "BitPlane graded reversed": BitPlane(bits=6, graded=True, weights="reversed", surrogate="straight_through"),
+}
 ENCODER_CASES: dict[str, Encoder] = {
     **{name: kind() for name, kind in ENCODERS.items()},
     **{f"{name} T=1": kind(time_steps=1) for name, kind in ENCODERS.items()},
@@ -38,6 +48,13 @@ ENCODER_CASES: dict[str, Encoder] = {
         for name, kind in ENCODERS.items()
         if name != "Direct"
     },
+    **{
+        f"{name} of a {measured} range": kind(time_steps=6, value_range=measured)
+        for name, kind in ENCODERS.items()
+        for measured in MEASURED
+        if name != "Direct"
+    },
+    **ENCODER_VARIANTS,
 }
 
 SURROGATE_CASES = {name: kind() for name, kind in SURROGATES.items()}

@@ -26,12 +26,14 @@ class RateDecoder(nn.Module):
 class HybridBlock(nn.Module):
     """encode -> spiking core -> decode:  from values to values, so that it drops into any network.
 
-    Nothing is kept between calls: two forwards on one input are equal, and a sample's output does not depend on its
-    batch-mates unless the encoder's range does ("batch", "reference") or a norm is in training mode.
+    No neuron keeps anything between calls. In eval mode two forwards on one input are equal, unless the code is
+    stochastic, and a sample's output does not depend on its batch-mates, unless the encoder's range does ("batch",
+    "reference").
 
     Args:
         core: a network from trains to trains, such as ``nn.Sequential(OverTime(nn.Linear(64, 64)), LIF())``. It is
-            told T by the encoder. A core without neurons may be any module from trains to trains.
+            told T by the encoder (see :func:`declare_time`). A core without neurons may be any module from trains to
+            trains.
         encoder: the code on the way in.
         decoder: from a train to values, such as ``RateDecoder()``; None weighs each step as the encoder does,
             sum_t w_t s_t, so that order and learned weights of planes are the pair's own. Spikes then give values
@@ -39,7 +41,7 @@ class HybridBlock(nn.Module):
 
     Shapes:  [batch, *unit] -> [batch, *other].
     Raises:
-        TypeError: an encoder that is none; a core that gives no tensor.
+        TypeError: an encoder that is none; a core or a decoder that is no module; a core that gives no tensor.
         ValueError: a core that loses or changes the time axis or the batch.
     Source:  Luu, Luu, Pham, Truong, arXiv 2509.24411.
 
@@ -52,7 +54,13 @@ class HybridBlock(nn.Module):
     def __init__(self, core: nn.Module, encoder: Encoder, decoder: nn.Module | None = None) -> None:
         super().__init__()
         if not isinstance(encoder, Encoder):
-            raise TypeError(f"HybridBlock expects an encoder, such as BitPlane(bits=8); got {encoder!r}.")
+            raise TypeError(f"HybridBlock expects encoder to be one, such as BitPlane(bits=8); got {encoder!r}.")
+        if not isinstance(core, nn.Module):
+            raise TypeError(f"HybridBlock expects core to be a module, from trains to trains; got {core!r}.")
+        if not isinstance(decoder, nn.Module | None):
+            raise TypeError(
+                f"HybridBlock expects decoder to be None or a module, such as RateDecoder(); got {decoder!r}."
+            )
         if any(isinstance(module, TimeAxis) for module in core.modules()):
             declare_time(core, time_steps=encoder.time_steps)
         self.encoder, self.core = encoder, core
@@ -70,7 +78,10 @@ class HybridBlock(nn.Module):
         train = self.core(self.encoder(values))
         expected = (self.encoder.time_steps, len(values))
         if not isinstance(train, Tensor):
-            raise TypeError(f"HybridBlock expects a core from a train to a train; it gave {type(train).__name__}.")
+            raise TypeError(
+                f"HybridBlock expects a core from a train to a train; it gave {type(train).__name__}. Return the train "
+                f"alone, such as the first of run(neuron, train)."
+            )
         if train.shape[:2] != expected:
             raise ValueError(
                 f"HybridBlock expects a core that keeps time and batch, [time={expected[0]}, batch={expected[1]}, "
@@ -86,15 +97,22 @@ class Fusion(nn.Module):
     - ``add``: analog(x) + spiking(x), as in the published models. It costs the analog branch and the spikes, so it
       never takes less energy than its own analog branch;
     - ``gated``: analog(x) + gate * spiking(x), gate learned from 0 on: until then the output is the analog branch's,
-      bit for bit.
+      bit for bit. The gate has a gradient from the first step on, what is inside the spiking branch from the second.
 
     Args:
         analog: from values to values.
         spiking: from values to values of the same shape, such as a :class:`HybridBlock`.
         mode: which of these.
 
-    Shapes:  [batch, *unit] -> [batch, *other].
+    Shapes:  [batch, *unit] -> [batch, *other], in the analog branch's dtype.
     Raises:  ValueError: an unknown mode; branches that give different shapes.
+    Source:  "add", Luu, Luu, Pham, Truong, arXiv 2509.24411; a gate from 0 on, Bachlechner et al., arXiv 2003.04887.
+
+    >>> from spikebridge import LIF, BitPlane
+    >>> analog, x = nn.Tanh(), torch.randn(5, 64)
+    >>> fused = Fusion(analog, HybridBlock(LIF(), BitPlane(bits=8, value_range="running")))
+    >>> torch.equal(fused(x), analog(x))
+    True
     """
 
     gate: nn.Parameter | None
@@ -120,7 +138,8 @@ class Fusion(nn.Module):
                 f"Fusion expects branches of one shape; the analog one gave {tuple(analog.shape)} and the spiking one "
                 f"{tuple(spiking.shape)}. Give the core the strides and channels of the layers it stands beside."
             )
-        return analog + (spiking if self.gate is None else self.gate * spiking)
+        # Spikes are float32 inside autocast; what comes after must see the dtype it would see without them.
+        return analog + (spiking if self.gate is None else self.gate * spiking).to(analog.dtype)
 
     def extra_repr(self) -> str:
         return f"mode={self.mode}"

@@ -11,6 +11,12 @@ from .gradient import quantise as quantise
 from .gradient import straight_through as straight_through
 from .neuron import Neuron as Neuron
 from .neuron import run as run
+from .planes import FourierSine as FourierSine
+from .planes import NoGradient as NoGradient
+from .planes import SigSine as SigSine
+from .planes import StraightThrough as StraightThrough
+from .planes import TanhSine as TanhSine
+from .ranges import MeasuredRange as MeasuredRange
 from .reset import Reset as Reset
 from .reset import by_subtraction as by_subtraction
 from .reset import detached as detached

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from .gradient import straight_through
 from .ranges import Bounds, Measured, MeasuredRange, ValueRange, checked_range
 from .shapes import SpikeTrain, Value, at_least_float32
 from .time import require_steps
@@ -27,8 +28,8 @@ class Encoder(nn.Module, ABC):
     Args:
         time_steps: T, number of steps (>= 1).
         value_range: (low, high) of the values, mapped to [0, 1]; or where it is measured: "running", "sample",
-            "channel", "batch" or "reference" (see :class:`MeasuredRange`). None, of an analog code, leaves finite
-            values as they are.
+            "channel", "batch" or "reference", or a :class:`MeasuredRange` with settings of its own. None, of an analog
+            code, leaves finite values as they are.
         outside: what becomes of values outside a given range: "error", or "clip" to its ends, without a gradient.
 
     Attributes:
@@ -61,7 +62,10 @@ class Encoder(nn.Module, ABC):
         if value_range is not None or self.is_binary:
             bounds = checked_range(value_range, owner=name)  # type: ignore[arg-type]
             self.measured = bounds if isinstance(bounds, MeasuredRange) else None
-        self.time_steps, self.value_range, self.outside = time_steps, value_range, outside
+            self.value_range = bounds.of if isinstance(bounds, MeasuredRange) else bounds
+        else:
+            self.value_range = None
+        self.time_steps, self.outside = time_steps, outside
 
     @abstractmethod
     def emit(self, values: Value) -> SpikeTrain:
@@ -110,14 +114,15 @@ class Encoder(nn.Module, ABC):
                 f"{type(self).__name__}.decode expects a train [time={self.time_steps}, batch, *unit]; got shape "
                 f"{tuple(train.shape)}. Decode with the encoder that emitted it."
             )
+        wide = at_least_float32(train.dtype)
         if bounds is None:
-            kept = self.measured if self.measured is not None and self.measured.of == "running" else None
-            bounds = Bounds(*self._given) if kept is None else Bounds(kept.low, kept.high)
+            is_kept = self.measured is not None and self.measured.of == "running"
+            bounds = self.measured.kept(wide) if self.measured and is_kept else Bounds(*self._given)
         with torch.autocast(train.device.type, enabled=False):
-            return bounds.low + bounds.span * self.weigh(train.to(at_least_float32(train.dtype)))
+            return bounds.low + bounds.span * self.weigh(train.to(wide))
 
     def weigh(self, train: SpikeTrain) -> Value:
-        """The sum of w_t s_t over time: a train's value in [0, 1], whatever the range."""
+        """The sum of w_t s_t over time, in the train's own dtype; :meth:`decode` widens it first."""
         weighed: Tensor = torch.tensordot(self.step_weights.to(train), train, dims=1)
         return weighed
 
@@ -125,7 +130,7 @@ class Encoder(nn.Module, ABC):
         """The range these values are mapped from; nothing is learned from them."""
         if self.measured is None:
             return Bounds(*self._given)
-        return self.measured.look(values.to(at_least_float32(values.dtype)))
+        return self.measured.look(widened(values))
 
     def extra_repr(self) -> str:
         return f"time_steps={self.time_steps}, value_range={self.value_range}"
@@ -150,12 +155,13 @@ class Encoder(nn.Module, ABC):
 
     def _to_unit(self, values: Value) -> Value:
         bounds = Bounds(*self._given) if self.measured is None else self.measured(values)
-        # A product, because compilers round a division by a constant differently.
+        # A product, because compilers round a division by a constant differently. It may round to a little over 1, or
+        # leave the upper end a little under.
         unit = (values - bounds.low) * (1.0 / bounds.span)
-        if self.outside == "clip" or (self.measured is not None and self.measured.of == "running"):
-            return torch.where((unit >= 0) & (unit <= 1), unit, unit.clamp(0.0, 1.0).detach())
-        # The values were in range, but the product may round to a little over 1.
-        return unit - (unit - 1.0).clamp(min=0.0).detach()
+        mapped = torch.where(values >= bounds.high, 1.0, unit.clamp(0.0, 1.0))
+        if self.outside == "clip" or self.value_range == "running":
+            unit = torch.where((values >= bounds.low) & (values <= bounds.high), unit, unit.detach())
+        return straight_through(mapped, unit)
 
 
 class _Widened(torch.autograd.Function):
@@ -191,21 +197,23 @@ def check_values(values: Value, owner: str, low: float, high: float) -> None:
         raise ValueError(
             f"{owner} expects values [batch, *unit] of at least one axis, not empty; got shape {tuple(values.shape)}."
         )
+    lowest, highest = torch.aminmax(values)
+    # Compared as tensors, so that a bound such as -0.43 is rounded as the values are; and all at once, because a device
+    # waits for every question. NaN compares false.
+    if bool((lowest >= low) & (highest <= high) & torch.isfinite(lowest) & torch.isfinite(highest)):
+        return
     finite = torch.isfinite(values)
     if not bool(finite.all()):
         raise ValueError(
             f"{owner} expects finite values; got {int((~finite).sum())} NaN or infinite of {values.numel()}. "
             f"Find where they arise: torch.isfinite(values).all(dim=0)."
         )
-    lowest, highest = values.min(), values.max()
-    # Compared as tensors, so that a bound such as -0.43 is rounded as the values are.
-    if bool(lowest < low) or bool(highest > high):
-        wrong = f"minimum {lowest.item():.4g}" if bool(lowest < low) else f"maximum {highest.item():.4g}"
-        wide = (_outward(lowest.item(), math.floor), _outward(highest.item(), math.ceil))
-        raise ValueError(
-            f"{owner} expects values in [{low:g}, {high:g}]; got {wrong}. Normalise the input or pass "
-            f"value_range=({min(wide[0], low):g}, {max(wide[1], high):g})."
-        )
+    wrong = f"minimum {lowest.item():.4g}" if bool(lowest < low) else f"maximum {highest.item():.4g}"
+    wide = (_outward(lowest.item(), math.floor), _outward(highest.item(), math.ceil))
+    raise ValueError(
+        f"{owner} expects values in [{low:g}, {high:g}]; got {wrong}. Normalise the input or pass "
+        f"value_range=({min(wide[0], low):g}, {max(wide[1], high):g}), or outside='clip'."
+    )
 
 
 def _outward(value: float, rounding: Callable[[float], int]) -> float:

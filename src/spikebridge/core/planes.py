@@ -56,7 +56,7 @@ class SigSine(PlaneSurrogate):
         if not -math.inf < self.alpha < 0:
             raise ValueError(
                 f"{type(self).__name__} expects alpha < 0 and finite, since a bit is 0 where the sine is positive; "
-                f"got {self.alpha}."
+                f"got {self.alpha}. Pass -10.0, or a larger size for a steeper stand-in."
             )
 
     def soft(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
@@ -90,9 +90,10 @@ class FourierSine(PlaneSurrogate):
     constant: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.terms < 1 or not math.isfinite(self.constant):
+        if not isinstance(self.terms, int) or self.terms < 1 or not math.isfinite(self.constant):
             raise ValueError(
-                f"FourierSine expects terms >= 1 and a finite constant; got {self.terms}, {self.constant}."
+                f"FourierSine expects terms to be a whole number >= 1 and constant to be finite; got {self.terms} and "
+                f"{self.constant}. Pass terms=5, constant=0.0."
             )
 
     def soft(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:

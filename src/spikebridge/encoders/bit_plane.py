@@ -25,28 +25,35 @@ class BitPlane(Encoder):
         x = (2^n - 1) r,   q = round or floor of x,   B_k = floor(q / 2^k) mod 2,   w_k = 2^k / (2^n - 1).
 
     Backward, plane k has the derivative s_k f_k'(x + phase) of its stand-in (see :class:`PlaneSurrogate`), where
-    s_k is ``rescale`` and, when rounding, half a level is added so that the stand-in changes where the bit does.
+    s_k is ``rescale``; when rounding, half a level is added, so that the stand-in changes where the bit does.
 
     Args:
         bits: n, number of planes and of steps (1 to 8); None is ``time_steps``, or 8.
         time_steps: the same number by the name it has in every code.
-        order: "lsb" sends the lowest plane first, "msb" the highest. Decoding follows.
+        order: "lsb" sends the lowest plane first, "msb" the highest. Decoding follows. Lowest first, the membrane of a
+            ``LIF(decay=0.5, decay_input=True)`` that does not spike is x / 2^n after the last step.
         surrogate: "sig_sine", "tanh_sine", "fourier_sine", "straight_through", "none", or a stand-in with settings
-            of its own, such as ``SigSine(alpha=-4.0)``.
+            of its own, such as ``spikebridge.core.planes.SigSine(alpha=-4.0)``.
         rescale: s_k: "none" is 1; "paper" is k / 2^(n-1-k), which cancels the growth of variance towards low planes
-            and gives nothing to the lowest; or one number per plane, lowest first.
+            and gives nothing to the lowest; "flat" is 2^k / (2^n - 1), which makes stand-ins of all planes equally
+            steep; or one number per plane, lowest first.
         edge: "mask" has no gradient around the ends of the range, where periodic stand-ins fall although no bit
-            changes; "wrap" leaves them. Over the range, sum_k 2^k f_k' averages 0 with "wrap" and 255/256 with "mask".
-        phase: shift of the stand-in against the bits, in levels; 0.5 takes whole levels off the edges of plane 0.
-        rounding: "round" to the nearest level, or "floor".
+            changes; "wrap" leaves them. Over x from 0 to 2^n, sum_k 2^k f_k' averages 0 with "wrap" and, for a steep
+            stand-in, 1 - 2^-n with "mask".
+        phase: shift of the stand-in against the bits, in levels. With "floor" a whole level lies on an edge of plane 0,
+            and 0.5 takes it off; with "round" it lies between two edges already.
+        rounding: "round" to the nearest level, or "floor", under which a value that stands for a level may be sent as
+            the one below, by a rounding error of float32.
         weights: w_k: "value" as above; "reversed", 2^(n-1-k) / (2^n - 1), decodes the bits in the wrong order, as
             the published code does; "learned" starts as "value" and is trained.
         graded: the lowest plane is x mod 2 and not a bit, as in the published code; nothing is rounded.
-        value_range: (low, high) mapped to [0, 1], or how it is measured.
+        value_range: (low, high) mapped to [0, 1], or how it is measured (see :class:`MeasuredRange`).
         outside: "error" or "clip", for values outside a given range.
 
     Shapes:  values [batch, *unit], of any rank -> train [time, batch, *unit], binary unless ``graded``.
-    Raises:  ValueError: settings outside what is named here; values that are NaN, infinite or out of range.
+    Raises:
+        TypeError: bits that are not a whole number; values that are not floating point.
+        ValueError: settings outside what is named here; values that are NaN, infinite or out of range.
     Source:  Luu, Luu, Pham, Truong, arXiv 2509.24411.
     Deviates:  the published code reads the range off each batch, leaves the lowest plane graded, wraps at the edges,
         adds 1/2 to the Fourier derivative, rescales for 8 planes and for images only, and decodes in reversed order.
@@ -67,7 +74,7 @@ class BitPlane(Encoder):
         time_steps: int | None = None,
         order: Literal["lsb", "msb"] = "lsb",
         surrogate: str | PlaneSurrogate = "sig_sine",
-        rescale: Literal["none", "paper"] | Sequence[float] = "none",
+        rescale: Literal["none", "paper", "flat"] | Sequence[float] = "none",
         edge: Literal["mask", "wrap"] = "mask",
         phase: float = 0.0,
         rounding: Literal["round", "floor"] = "round",
@@ -87,11 +94,12 @@ class BitPlane(Encoder):
         self.order, self.edge, self.phase, self.rounding, self.weights = order, edge, phase, rounding, weights
         self.surrogate = _surrogate(surrogate)
         self.is_binary = not graded
-        self.rescale = rescale
+        scales = _scales(rescale, planes)
+        self.rescale = rescale if isinstance(rescale, str) else tuple(scales.tolist())
         powers = torch.arange(planes) if order == "lsb" else torch.arange(planes - 1, -1, -1)
         self.register_buffer("powers", 2.0**powers, persistent=False)
-        self.register_buffer("scales", _scales(rescale, planes)[powers], persistent=False)
-        initial = self.powers if weights != "reversed" else 2.0 ** (planes - 1) / self.powers
+        self.register_buffer("scales", scales[powers], persistent=False)
+        initial = self.powers.clone() if weights != "reversed" else 2.0 ** (planes - 1) / self.powers
         if weights == "learned":
             self.plane_weights = nn.Parameter(initial)
         else:
@@ -115,7 +123,7 @@ class BitPlane(Encoder):
         planes = torch.remainder(planes, 2.0)
         if not self.is_binary:
             planes = torch.where(each == 1.0, torch.remainder(intensity, 2.0), planes)
-        if not torch.is_grad_enabled():
+        if not (torch.is_grad_enabled() and intensity.requires_grad):
             return planes.detach()
         return straight_through(planes, self._soft(intensity, each))
 
@@ -130,26 +138,25 @@ class BitPlane(Encoder):
 
     @property
     def unit_error(self) -> float:
-        level = torch.arange(self.levels + 1, dtype=torch.float64)[:, None]
-        each = self.powers.double()
-        decoded = torch.remainder(torch.floor(level / each), 2.0) @ self.step_weights.detach().double()
+        level = torch.arange(self.levels + 1, dtype=torch.float64)
+        each, weights = self.powers.cpu().double(), self.step_weights.detach().cpu().double()
+        decoded = torch.remainder(torch.floor(level[:, None] / each), 2.0) @ weights
         # Every value that is sent as this level: from reach[0] below it to reach[1] above.
         reach = (0.5, 0.5) if self.rounding == "round" and self.is_binary else (0.0, 1.0)
-        lowest = (level[:, 0] - reach[0]).clamp(0.0, self.levels) / self.levels
-        highest = (level[:, 0] + reach[1]).clamp(0.0, self.levels) / self.levels
-        if not self.is_binary:  # the fraction is sent too, at the weight of the lowest plane
-            last = decoded + self.step_weights.detach().double()[each == 1.0] * (level[:, 0] < self.levels)
-            return float(torch.maximum((decoded - lowest).abs(), (last - highest).abs()).max())
-        return float(torch.maximum((decoded - lowest).abs(), (decoded - highest).abs()).max())
+        lowest = (level - reach[0]).clamp(min=0.0) / self.levels
+        highest = (level + reach[1]).clamp(max=self.levels) / self.levels
+        # If graded, the fraction of a level is sent too, at the weight of the lowest plane.
+        rise = 0.0 if self.is_binary else weights[each == 1.0] * (level < self.levels)
+        return float(torch.maximum((decoded - lowest).abs(), (decoded + rise - highest).abs()).max())
 
     def extra_repr(self) -> str:
-        return (
-            f"bits={self.bits}, order={self.order}, surrogate={self.surrogate}, edge={self.edge}, "
-            f"rounding={self.rounding}, weights={self.weights}, value_range={self.value_range}"
-        )
+        names = ("bits", "order", "surrogate", "rescale", "edge", "phase", "rounding", "weights", "value_range")
+        settings = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        return settings if self.is_binary else f"{settings}, graded=True"
 
     def _soft(self, intensity: Tensor, each: Tensor) -> Tensor:
-        at = intensity + (self.phase + (0.5 if self.rounding == "round" else 0.0))
+        is_rounded = self.rounding == "round" and self.is_binary
+        at = intensity + (self.phase + (0.5 if is_rounded else 0.0))
         soft = self.surrogate.soft(at, each, bits=self.bits)
         if self.edge == "mask" and self.surrogate.is_periodic:
             nearest = torch.floor(at / each + 0.5)
@@ -163,7 +170,8 @@ def reference_parity(*, surrogate: str = "fourier_sine") -> dict[str, Any]:
 
     Each is a deviation of that code from the text or from what a bit-plane code is:
 
-    - ``value_range="reference"``: the smallest and largest of the whole batch, in eval mode too;
+    - ``value_range="reference"``: the smallest and largest of the whole batch, in eval mode too; none of it where all
+      of the batch lies in [0, 1]; a constant elsewhere is sent as ones;
     - ``graded=True``: the lowest plane is x mod 2, a real number;
     - ``edge="wrap"``: stand-ins fall at both ends of the range, where no bit changes;
     - ``rescale="paper"``: k / 2^(n-1-k), in the form of the code; the text was read to have a product;
@@ -171,6 +179,8 @@ def reference_parity(*, surrogate: str = "fourier_sine") -> dict[str, Any]:
     - ``FourierSine(constant=0.5)``: 1/2 is left in the derivative of the series.
 
     Not reproduced: for values that are not images the published code mixes the gradients of planes.
+
+    To change one of them: ``BitPlane(**reference_parity() | {"value_range": "running"})``.
 
     >>> BitPlane(**reference_parity(surrogate="sig_sine")).weights
     'reversed'
@@ -206,7 +216,10 @@ def _planes(bits: int | None, time_steps: int | None) -> int:
     if not isinstance(bits, int) or isinstance(bits, bool):
         raise TypeError(f"BitPlane expects bits to be an int from 1 to {MOST_BITS}; got {bits!r}.")
     if not 1 <= bits <= MOST_BITS:
-        raise ValueError(f"BitPlane expects bits from 1 to {MOST_BITS}; got {bits}.")
+        raise ValueError(
+            f"BitPlane expects bits from 1 to {MOST_BITS}; got {bits}. Pass bits={MOST_BITS}; for more digits there is "
+            f"Phase, with a step for each."
+        )
     return bits
 
 
@@ -225,10 +238,17 @@ def _surrogate(surrogate: str | PlaneSurrogate) -> PlaneSurrogate:
 def _scales(rescale: str | Sequence[float], planes: int) -> Tensor:
     """s_k, lowest plane first."""
     if isinstance(rescale, str):
-        _require_one_of("rescale", rescale, ("none", "paper"))
+        _require_one_of("rescale", rescale, ("none", "paper", "flat"))
         power = torch.arange(planes, dtype=torch.float32)
-        return power / 2.0 ** (planes - 1 - power) if rescale == "paper" else torch.ones(planes)
-    scales = torch.as_tensor(rescale, dtype=torch.float32)
+        named = {"none": torch.ones(planes), "paper": power / 2.0 ** (planes - 1 - power)}
+        return named.get(rescale, 2.0**power / (2.0**planes - 1.0))
+    try:
+        scales = torch.as_tensor(rescale, dtype=torch.float32).detach()
+    except (TypeError, ValueError, RuntimeError):  # neither numbers nor a tensor of them
+        scales = torch.tensor(torch.nan)
     if scales.shape != (planes,) or not bool(torch.isfinite(scales).all()):
-        raise ValueError(f"BitPlane expects rescale to be one finite number per plane, {planes}; got {rescale}.")
+        raise ValueError(
+            f"BitPlane expects rescale to be 'none', 'paper', 'flat', or one finite number per plane, {planes} of "
+            f"them, lowest first; got {rescale!r}."
+        )
     return scales

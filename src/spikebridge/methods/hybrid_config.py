@@ -32,7 +32,7 @@ class HybridConfig:
     decoder: Literal["code", "rate"] = "code"
     order: Literal["lsb", "msb"] = "lsb"
     surrogate: str = "sig_sine"
-    rescale: Literal["none", "paper"] = "none"
+    rescale: Literal["none", "paper", "flat"] = "none"
     edge: Literal["mask", "wrap"] = "mask"
     rounding: Literal["round", "floor"] = "round"
     weights: Literal["value", "reversed", "learned"] = "value"
