@@ -21,6 +21,7 @@ from spikebridge.core.planes import (
     TanhSine,
 )
 
+SINE = "sig_sine"
 EVERY_BITS = range(1, 9)
 DOUBLE = 1e-9
 """Relative error of a slope in double precision, with room for the sine of a large angle."""
@@ -211,7 +212,7 @@ def test_flat_scales_make_every_plane_equally_steep() -> None:
 @pytest.mark.parametrize("shape", [(5,), (4, 5), (3, 2, 4, 4), (2, 2, 3, 2, 2)], ids=len)
 def test_a_gradient_on_one_plane_comes_back_scaled_by_its_own_slope(order: Any, shape: tuple[int, ...]) -> None:
     rescale = [0.5, 2.0, 3.0, 0.25, 1.0, 7.0, -1.0, 4.0]
-    encoder = BitPlane(bits=8, order=order, rounding="floor", edge="wrap", rescale=rescale)
+    encoder = BitPlane(bits=8, surrogate=SINE, order=order, rounding="floor", edge="wrap", rescale=rescale)
     r = torch.rand(shape, dtype=torch.float64)
     expected = slopes(SigSine(), 255 * r) * torch.tensor(rescale, dtype=torch.float64).reshape(-1, *[1] * r.ndim)
     upstream = torch.randn(shape, dtype=torch.float64)
@@ -223,7 +224,7 @@ def test_a_gradient_on_one_plane_comes_back_scaled_by_its_own_slope(order: Any, 
 
 @pytest.mark.parametrize(("edge", "mean"), [("wrap", 0.0), ("mask", 0.99600)])
 def test_the_mask_makes_the_slope_of_the_value_one_on_average(edge: Any, mean: float) -> None:
-    encoder = BitPlane(bits=8, rounding="floor", edge=edge)
+    encoder = BitPlane(bits=8, surrogate=SINE, rounding="floor", edge=edge)
     # The grid ends at 256, beyond the highest level: taken where the planes are made.
     x = ((torch.arange(2**14) + 0.5) * (256 / 2**14)).double().requires_grad_()
     (encoder.powers.double() @ encoder.emit(x / 255)).sum().backward()
@@ -232,15 +233,17 @@ def test_the_mask_makes_the_slope_of_the_value_one_on_average(edge: Any, mean: f
 
 def test_at_zero_the_wrapped_slopes_fall_and_the_masked_are_none() -> None:
     zero = torch.zeros(1, 1, dtype=torch.float64)
-    assert (probed(BitPlane(rounding="floor", edge="wrap"), zero) < 0).all()
-    assert torch.equal(probed(BitPlane(rounding="floor", edge="mask"), zero).flatten(), torch.zeros(8).double())
+    assert (probed(BitPlane(surrogate=SINE, rounding="floor", edge="wrap"), zero) < 0).all()
+    assert torch.equal(
+        probed(BitPlane(surrogate=SINE, rounding="floor", edge="mask"), zero).flatten(), torch.zeros(8).double()
+    )
 
 
 @pytest.mark.parametrize("bits", EVERY_BITS)
 def test_the_stand_in_rises_and_falls_where_the_bits_do(bits: int) -> None:
     """By the signs of the slope at every flip of every bit, whether levels are rounded or floored."""
     for rounding, flip in (("floor", 0.0), ("round", -0.5)):
-        encoder = BitPlane(bits=bits, rounding=rounding)
+        encoder = BitPlane(bits=bits, surrogate=SINE, rounding=rounding)
         level = torch.arange(1, 2**bits)
         before, after = shifted(level - 1, bits), shifted(level, bits)
         found = probed(encoder, (level.double() + flip) / encoder.levels)
@@ -252,10 +255,10 @@ def test_the_stand_in_rises_and_falls_where_the_bits_do(bits: int) -> None:
 
 def test_half_a_level_of_phase_takes_whole_levels_off_the_edges() -> None:
     levels = torch.arange(1, 255).double() / 255
-    on, off = (probed(BitPlane(rounding="floor", phase=phase), levels)[0].abs() for phase in (0.0, 0.5))
+    on, off = (probed(BitPlane(surrogate=SINE, rounding="floor", phase=phase), levels)[0].abs() for phase in (0.0, 0.5))
     assert torch.allclose(on, torch.full_like(on, 10 * math.pi / 4))
     assert (off < 1e-9).all()
-    assert (probed(BitPlane(rounding="round"), levels)[0].abs() < 1e-9).all()
+    assert (probed(BitPlane(surrogate=SINE, rounding="round"), levels)[0].abs() < 1e-9).all()
 
 
 def test_a_graded_code_has_its_edges_where_it_floors() -> None:

@@ -73,7 +73,7 @@ class BitPlane(Encoder):
         bits: int | None = None,
         time_steps: int | None = None,
         order: Literal["lsb", "msb"] = "lsb",
-        surrogate: str | PlaneSurrogate = "sig_sine",
+        surrogate: str | PlaneSurrogate = "straight_through",
         rescale: Literal["none", "paper", "flat"] | Sequence[float] = "none",
         edge: Literal["mask", "wrap"] = "mask",
         phase: float = 0.0,

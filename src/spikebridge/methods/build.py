@@ -38,8 +38,8 @@ def build_network(config: ModelConfig, *, unit: tuple[int, ...], classes: int, s
         )
     torch.manual_seed(seed)
     options: dict[str, Any] = {"in_channels": unit[0], "image_size": unit[1], "classes": classes}
-    options |= {"depth": config.depth, "stem": config.stem}
-    options |= {} if config.width is None else {"width": config.width}
+    chosen = {name: getattr(config, name) for name in ("depth", "width", "stem")}
+    options |= {name: value for name, value in chosen.items() if value is not None}
     builder = MODELS[config.name]
     known = inspect.signature(builder).parameters
     made = hybrid_options(config) if config.has_branches else {"activation": activation_of(config)}

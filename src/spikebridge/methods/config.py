@@ -51,10 +51,12 @@ class ModelConfig:
 
     Args:
         name: of the architecture: cnn, lenet, resnet, or one with hybrid blocks: hybrid_cnn,
-            has_resnet, has_vgg.
-        depth: layers of weights of a resnet: 6 n + 2.
+            has_resnet, has_vgg, or a host of adaptive codes: spiking_resnet, spikformer, lenet_cifar.
+        depth: layers of weights of a resnet (6 n + 2) or spiking_resnet (18, 34), blocks of a spikformer; null is the
+            model's own.
         width: channels of the narrowest layers, in a model that has a choice; null is the model's own.
-        stem: of has_resnet: "imagenet", or "cifar" for images of 32x32 at full size.
+        stem: of has_resnet and spiking_resnet: "imagenet", or "cifar" for images of 32x32 at full size; null is the
+            model's own.
         activation: "ReLU" or "QCFS" for an ANN; the name of a neuron, such as "LIF", for an SNN.
         levels: levels of QCFS, members of a Group Neuron (>= 1).
         encoder: how values become a train, for an SNN.
@@ -63,9 +65,9 @@ class ModelConfig:
     """
 
     name: str = "cnn"
-    depth: int = 20
+    depth: int | None = None
     width: int | None = None
-    stem: Literal["imagenet", "cifar"] = "imagenet"
+    stem: Literal["imagenet", "cifar"] | None = None
     activation: str = "QCFS"
     levels: int = 8
     encoder: str = "Direct"

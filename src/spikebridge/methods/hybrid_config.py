@@ -31,7 +31,7 @@ class HybridConfig:
     value_range: str = "running"
     decoder: Literal["code", "rate"] = "code"
     order: Literal["lsb", "msb"] = "lsb"
-    surrogate: str = "sig_sine"
+    surrogate: str = "straight_through"
     rescale: Literal["none", "paper", "flat"] = "none"
     edge: Literal["mask", "wrap"] = "mask"
     rounding: Literal["round", "floor"] = "round"
