@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikebridge import LIF, BitPlane, Direct, Latency, Phase, Rate
+from spikebridge import LIF, BinaryLevel, BitPlane, Direct, Latency, Phase, Rate
 from spikebridge.hybrid import Assignment, CodedLayer, assign, bit_planes
 from spikebridge.hybrid.coded import fan_out, is_shifting
-from spikebridge.hybrid.fitted import Seen, fitted_range
+from spikebridge.hybrid.fitted import Seen, fitted_range, made
 from spikebridge.hybrid.search import additive_front, improved
 from spikebridge.hybrid.trial import Trial
 from spikebridge.measure import HOROWITZ_45NM, HOROWITZ_45NM_INT8, EnergyCosts, count_operations
@@ -369,19 +369,24 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a wrong name": (
         lambda: assign(nn.Sequential(nn.Sequential(nn.Linear(6, 4))), (X, Y), 0.5, where="0.O"),
         ValueError,
-        r"no layer of weights that where = '0.O' matches. Did you mean '0.0'\? Known: '0.0'",
+        r"assign found no module '0.O' in Sequential. The nearest are '0.0'",
     ),
     "a type that is not there": (
         lambda: assign(net(), (X, Y), 0.5, where=["0", nn.Conv2d]),
         ValueError,
-        "where = Conv2d matches. Known: '0', '2', '4'",
+        r"assign found no Conv2d in Sequential. There are Linear \(3\)",
     ),
     "a predicate that is never true": (
         lambda: assign(net(), (X, Y), 0.5, where=lambda name, layer: False),
         ValueError,
-        "where = <lambda> matches",
+        "assign expects where to be true of a module; it is of none of 3 in Sequential",
     ),
-    "no where": (lambda: assign(net(), (X, Y), 0.5, where=3), TypeError, "names, types or predicates"),  # type: ignore[arg-type]
+    "no layers in what it names": (
+        lambda: assign(net(), (X, Y), 0.5, where="1"),
+        ValueError,
+        "found no layer of weights in '1'. Name layers, or modules around them",
+    ),
+    "no where": (lambda: assign(net(), (X, Y), 0.5, where=3), TypeError, "expects where to be a name or names"),  # type: ignore[arg-type]
     "no layer left": (
         lambda: assign(nn.Sequential(Branches.Squared(6, 4)), (X, Y), 0.5),
         ValueError,
@@ -468,3 +473,8 @@ def test_what_cannot_be_decided_on_is_refused_with_advice(what: str) -> None:
     call, kind, text = REFUSED[what]
     with pytest.raises(kind, match=text):
         call()
+
+
+def test_codes_that_step_weights_do_not_decode_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"codes that weights of the steps decode; 'b' \(BinaryLevel\) has a rule of"):
+        made(partial(BinaryLevel, bits=3), (0.0, 1.0), name="b")

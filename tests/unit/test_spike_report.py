@@ -141,8 +141,11 @@ def test_a_running_range_that_was_never_measured_is_told() -> None:
 def test_silent_neurons_are_told() -> None:
     silent = spike_report(hybrid(neuron=lambda: LIF(threshold=1e6)), values())
     assert silent.blocks[0].is_silent
-    assert "No neuron spikes in eval mode: '2'. Norms may not have met spikes yet" in str(silent)
-    assert "No neuron spikes" not in str(spike_report(hybrid(), values()))
+    assert (
+        "Neurons never spike in eval mode: '2'. A block that sends nothing never learns behind a gate of 0. Pass"
+        in str(silent)
+    )
+    assert "never spike" not in str(spike_report(hybrid(), values()))
 
 
 def test_the_network_is_left_as_it_was() -> None:

@@ -15,8 +15,9 @@ from ..measure.costs import HOROWITZ_45NM, EnergyCosts
 from ..measure.counter import LAYERS
 from .assignment import Assignment
 from .choosing import KEYS, By, Chooser
+from .chosen import Where
 from .fitted import Code
-from .layers import Where, layers_of
+from .layers import layers_of
 from .points import ANALOG, Point, front_of
 from .trial import Batches, Trial
 
@@ -38,7 +39,7 @@ def assign(
     budget: float | None = None,
     *,
     budget_pj: float | None = None,
-    where: Where = None,
+    where: Where | None = None,
     codes: Mapping[str, Code] | None = None,
     costs: EnergyCosts = HOROWITZ_45NM,
     by: By = "accuracy",

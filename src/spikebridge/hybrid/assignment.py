@@ -49,6 +49,11 @@ class Assignment:
         """Layer -> its option, "analog" or the name of a code."""
         return dict(self.point.choices)
 
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Every choice that was measured, in that order."""
+        return tuple(self._trial.found.values())
+
     def build(self, point: Point) -> nn.Module:
         """The network of another point, such as one of the front."""
         return self._trial.build(point.choices)

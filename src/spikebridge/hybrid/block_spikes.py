@@ -74,8 +74,8 @@ class BlockSpikes:
 
     @property
     def is_silent(self) -> bool:
-        """No neuron of the core has sent a spike."""
-        return bool(self.neurons) and not any(self.neurons.values())
+        """A neuron of the core, one for all units of a layer, has sent no spike."""
+        return not all(self.neurons.values())
 
     def spiking_pj(self, costs: EnergyCosts) -> float:
         """Energy of the spiking branch."""
@@ -177,8 +177,9 @@ class SpikeReport:
             ),
             (
                 [block for block in blocks if block.is_silent],
-                "No neuron spikes in eval mode: {}. Norms may not have met spikes yet: show it some batches in "
-                "training mode. If a block stays silent, lower its threshold: behind a gate of 0 it may never learn.",
+                "Neurons never spike in eval mode: {}. A block that sends nothing never learns behind a gate of 0. "
+                "Pass hybridize(..., batches=some inputs), which measures what arrives at neurons and scales it; where "
+                "that was done, no current is positive, and weights='fresh' may help.",
             ),
         )
         return [sentence.format(_names(these)) for these, sentence in found if these]

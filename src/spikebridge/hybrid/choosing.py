@@ -14,8 +14,8 @@ By: TypeAlias = Literal["accuracy", "log_loss"]
 
 CANDIDATES = 32
 """How many choices along the front of the sums are measured."""
-STARTS = 3
-"""From how many of the best choices within the budget the search walks on."""
+STARTS = {"log_loss": 3, "accuracy": 8}
+"""From how many of the best choices within the budget the search walks on: accuracy has more dead ends."""
 LEVELS = 6
 """At how many other energies the front is improved, from the best choice each."""
 
@@ -64,12 +64,12 @@ class Chooser:
                 self._measure((option,) * len(self.trial.names))
             if not self._best(limit_pj, by="log_loss"):
                 self._save()
-            self._improve(limit_pj, by="log_loss", starts=STARTS)
-            self._improve(limit_pj, by="accuracy", starts=STARTS)
+            self._improve(limit_pj, by="log_loss", starts=STARTS["log_loss"])
             front = front_of(self.trial.found.values())
             cheapest, dearest = front[0].energy_pj, front[-1].energy_pj
             for level in range(1, LEVELS + 1):
                 self._improve(cheapest + (dearest - cheapest) * level / (LEVELS + 1), by="log_loss", starts=1)
+            self._improve(limit_pj, by="accuracy", starts=STARTS["accuracy"])
         except _Spent:
             self.is_settled = False
 

@@ -136,12 +136,13 @@ def _is_without_activation(module: nn.Module) -> bool:
 
 
 def _graph(module: nn.Module, leaves: Collection[nn.Module], *, training: bool) -> fx.Graph:
-    with _in_mode(module, training=training):
+    with in_mode(module, training=training):
         return _Tracer(leaves).trace(module)
 
 
 @contextmanager
-def _in_mode(module: nn.Module, *, training: bool) -> Iterator[None]:
+def in_mode(module: nn.Module, *, training: bool) -> Iterator[None]:
+    """The module and all in it in one mode, and afterwards each in its own."""
     modes = {part: part.training for part in module.modules()}
     for part in modes:
         part.training = training

@@ -47,6 +47,26 @@ class SpikingTwin(nn.Module):
         return unfold(folded, time_steps=len(train)) if isinstance(folded, Tensor) else folded
 
 
+class Driven(Folded):
+    """A neuron on scaled currents, in a graph that has time folded into the batch:  neuron(scale * currents).
+
+    The neuron sends what it would at a threshold of threshold / scale, but keeps the distance from the threshold at
+    which its surrogate has a gradient. 1 until :func:`hybridize` has measured the currents.
+    """
+
+    scale: Tensor
+
+    def __init__(self, module: TimeAxis) -> None:
+        super().__init__(module)
+        self.register_buffer("scale", torch.tensor(1.0))
+
+    def forward(self, folded: Tensor, time_steps: int) -> Tensor:
+        return super().forward(self.scale * folded, time_steps)
+
+    def resume(self, folded: Tensor, time_steps: int, state: Any = None) -> tuple[Tensor, Any]:
+        return super().resume(self.scale * folded, time_steps, state)
+
+
 def spiking_twin(
     module: nn.Module, *, neuron: NeuronFactory = halving, weights: Weights = "copy", name: str = ""
 ) -> SpikingTwin:
@@ -59,7 +79,7 @@ def spiking_twin(
 
     Time is folded into the batch, so every layer runs on all steps at once: a BatchNorm in training mode sees T * batch
     samples, dropout draws afresh for every step. Copied statistics of a BatchNorm are those of analog numbers, and
-    until batches in training mode have moved them, its neurons may be silent in eval mode.
+    copied weights expect such: without ``hybridize(..., batches=...)`` the neurons may be silent.
 
     Args:
         module: one tensor in, one tensor out, batch first. It is not touched.
@@ -131,7 +151,7 @@ def _woven(traced: Traced, neuron: NeuronFactory) -> fx.GraphModule:
         # The only call of a module gives its name to the neuron.
         if node.op != "call_module" or calls[name] > 1:
             name = traced.free_name(name if calls[name] == 1 else f"{name}_{calls[name]}")
-        traced.modules[name] = Folded(made_by(neuron))
+        traced.modules[name] = Driven(made_by(neuron))
         with graph.inserting_before(node):
             node.replace_all_uses_with(graph.call_module(name, (activation.operand, time_steps)))
         for replaced in activation.calls:
@@ -158,17 +178,20 @@ def _check_module(module: nn.Module, whole: str) -> None:
     if type(module).forward is nn.Module.forward:
         raise ValueError(f"Cannot make the spiking twin of {whole}: it has no forward. Choose the modules in it.")
     for name, part in module.named_modules():
-        what = f"{shown(part, name)}, at {location(part)},"
         if isinstance(part, HybridBlock | TimeAxis):
             raise ValueError(
-                f"Cannot make the spiking twin of {whole}: it has spikes already, of {what} which is told T. Choose "
-                f"modules of the analog network."
+                f"Cannot make the spiking twin of {whole}: it has spikes already, of {_known(part, name)} which is "
+                f"told T. Choose modules of the analog network."
             )
         if getattr(part, "batch_first", True) is False:
             raise ValueError(
-                f"Cannot make the spiking twin of {whole}: {what} has batch_first=False, and time is folded into the "
-                f"first axis. Build it with batch_first=True."
+                f"Cannot make the spiking twin of {whole}: {_known(part, name)} has batch_first=False, and time is "
+                f"folded into the first axis. Build it with batch_first=True."
             )
+
+
+def _known(part: nn.Module, name: str) -> str:
+    return f"{shown(part, name)}, at {location(part)},"
 
 
 def _drop_hooks(part: nn.Module) -> None:
