@@ -35,6 +35,7 @@ class Encoder(nn.Module, ABC):
     Attributes:
         is_binary: every entry of the train is 0 or 1, so the layer that receives it accumulates and never multiplies.
         is_stochastic: two calls may emit different trains.
+        is_linear: the law above decodes it; where not, :meth:`weigh` says what does.
 
     Shapes:  values [batch, *unit] -> train [time, batch, *unit].
     Raises:
@@ -44,6 +45,7 @@ class Encoder(nn.Module, ABC):
 
     is_binary: bool = True
     is_stochastic: ClassVar[bool] = False
+    is_linear: bool = True
     value_range: tuple[float, float] | Measured | None
 
     def __init__(
@@ -210,8 +212,10 @@ def check_values(values: Value, owner: str, low: float, high: float) -> None:
         )
     wrong = f"minimum {lowest.item():.4g}" if bool(lowest < low) else f"maximum {highest.item():.4g}"
     wide = (_outward(lowest.item(), math.floor), _outward(highest.item(), math.ceil))
+    is_shifted = low == 0.0 and bool(lowest < low)
+    advice = "It looks normalised: pass the un-normalised image" if is_shifted else "Normalise the input"
     raise ValueError(
-        f"{owner} expects values in [{low:g}, {high:g}]; got {wrong}. Normalise the input or pass "
+        f"{owner} expects values in [{low:g}, {high:g}]; got {wrong}. {advice} or pass "
         f"value_range=({min(wide[0], low):g}, {max(wide[1], high):g}), or outside='clip'."
     )
 

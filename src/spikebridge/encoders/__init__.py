@@ -2,9 +2,11 @@
 
 from ..core.catalogue import catalogue
 from ..core.encoder import Encoder
+from .binary_level import BinaryLevel as BinaryLevel
 from .bit_plane import BitPlane as BitPlane
 from .bit_plane import reference_parity as reference_parity
 from .direct import Direct as Direct
+from .hybrid import Hybrid as Hybrid
 from .latency import Latency as Latency
 from .phase import Phase as Phase
 from .rate import Rate as Rate

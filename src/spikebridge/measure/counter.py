@@ -22,8 +22,8 @@ from ..core.time import OverTime, TimeAxis
 from .follow import follow
 from .layer import LayerOperations
 from .marks import Call, Clock, Mark, Marks, is_led, leading_index
-from .products import PRODUCTS, Product, count_product, product_mark
-from .spikes import spike_counts
+from .products import PRODUCTS, Product, count_products, product_mark
+from .spikes import code_spikes, spike_counts
 
 LAYERS = (
     *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
@@ -101,10 +101,11 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if call.name == "convolution" and self.padded is not None:
                 call.marks[id(call.args[0])], self.padded = self.padded, None
             mark = product_mark(call, result)
-            product = count_product(call, mark)
-            if product is not None:
+            products = count_products(call, mark)
+            for product in products:
                 role = "conv" if call.name == "convolution" else "linear" if product.is_layer else "matmul"
                 self._add(product, role=role)
+            if products:
                 self.marks.put_result(result, mark, call)
                 return
         elif any(not mark.is_constant for mark in call.marks.values()):
@@ -212,7 +213,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def encoded(self, encoder: Encoder, values: Value, train: SpikeTrain) -> None:
         """An encoder has sent a train."""
         with self._quietly():
-            self._mark_train(train, Mark(spikes=(train != 0).to(train.dtype) if encoder.is_binary else None))
+            self._mark_train(train, Mark(spikes=code_spikes(encoder, train)))
 
     def stepped(self, neuron: Neuron[Any], current: Current, result: tuple[Spikes, Any]) -> None:
         """A neuron has taken one step; where it runs over a whole train, its output tells."""

@@ -42,4 +42,6 @@ class LayerOperations:
 
     def runs_until(self, step: int) -> int:
         """How often the layer has run in the first ``step`` steps."""
-        return min(step, len(self.per_step))
+        first = self.per_step[:step]
+        # Numbers cost a MAC each, zeros included, so a layer without any did not run then. Spikes may be missing.
+        return sum(count > 0 for count in first) if self.kind == "MAC" else len(first)

@@ -35,7 +35,7 @@ class Mark:
     Attributes:
         is_constant: computed from parameters and buffers alone, so the same for every sample and step.
         stored: for a constant, how many stored numbers it holds.
-        spikes: whole numbers of spikes; None where the numbers are analog.
+        spikes: whole numbers of spikes, NaN where an entry is analog although others are not; None where all are.
         present: 0 where padding has put a zero, 1 elsewhere; None where nothing was padded.
         steps: the step that each entry belongs to; None where that is unknown or one for all.
         clock: what ``steps`` are steps of.

@@ -32,8 +32,9 @@ def count_operations(
     counted: activations, norms, the neurons' own updates. Products of constants are not either: they are the same for
     every input.
 
-    A layer called twice is two entries, "name" and "name#2", unless the calls are of different steps. A product that
-    no layer of torch.nn makes is named after the module it is in: "attention.matmul".
+    A layer called twice is two entries, "name" and "name#2", unless the calls are of different steps; so is a layer
+    that receives numbers at some steps and spikes at others, as behind a ``Hybrid`` code. A product that no layer of
+    torch.nn makes is named after the module it is in: "attention.matmul".
 
     Args:
         network: any network: converted, directly trained, or an ordinary one, which is all MACs.

@@ -106,6 +106,33 @@ def count_product(call: Call, mark: Mark) -> Product | None:
     )
 
 
+def count_products(call: Call, mark: Mark) -> list[Product]:
+    """The same, apart for numbers and for spikes where both arrive in one tensor, as from a ``Hybrid`` code."""
+    found: dict[str, Product] = {}
+    for part in _parted(call):
+        product = count_product(part, mark)
+        if product is not None:
+            found[product.kind] = found[product.kind].plus(product) if product.kind in found else product
+    return list(found.values())
+
+
+def _parted(call: Call) -> list[Call]:
+    """The call as it is for numbers alone and for spikes alone, each with nothing in the other's places."""
+    for place in PRODUCTS[call.name]:
+        tensor = call.args[place]
+        mark = call.mark(tensor)
+        analog = None if mark.spikes is None else mark.spikes.isnan()
+        if mark.spikes is None or analog is None or not bool(analog.any()):
+            continue
+        there = _dense(tensor, mark)
+        parts = [replace(mark, spikes=None, present=there * analog)]
+        if not bool(analog.all()):
+            parts.append(replace(mark, spikes=mark.spikes.nan_to_num(0.0), present=there * ~analog))
+        calls = [replace(call, marks={**call.marks, id(tensor): part}) for part in parts]
+        return [each for part in calls for each in _parted(part)]
+    return [call]
+
+
 def _bias(call: Call, *, added_first: bool) -> int:
     added = call.args[0] if added_first else call.argument("bias")
     mark = call.mark(added) if isinstance(added, Tensor) else Mark()

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from ..core.encoder import Encoder
 from ..core.neuron import Neuron
 from ..core.shapes import SpikeTrain, along_channels
 
@@ -68,3 +70,12 @@ def spike_counts(neuron: Neuron[Any], output: SpikeTrain) -> SpikeTrain:
     value = neuron.spike_value
     unit = along_channels(value, output[0]) if isinstance(value, Tensor) else value
     return (output / unit).round().detach()
+
+
+def code_spikes(encoder: Encoder, train: SpikeTrain) -> SpikeTrain | None:
+    """The spikes of a code: NaN at the steps that it sends numbers at, None if those are all."""
+    steps = getattr(encoder, "is_spiking", (encoder.is_binary,) * encoder.time_steps)
+    if not any(steps):
+        return None
+    is_spiking = torch.tensor(steps, device=train.device).reshape(-1, *[1] * (train.ndim - 1))
+    return torch.where(is_spiking, (train != 0).to(train.dtype), torch.nan)
