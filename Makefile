@@ -22,8 +22,8 @@ setup: $(READY)  ## make .venv and install everything into it
 demo: $(READY)  ## train two networks on real digits and turn them into spiking ones
 	$(BIN)/spikebridge demo $(ARGS)
 
-test: $(READY)  ## run the test suite
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## run the test suite, on all cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(READY)  ## style
 	$(BIN)/ruff check .

@@ -6,8 +6,13 @@ Time comes first: a train is ``[time, batch, *unit]``. Modules hold settings, ne
 from .blocks import QCFS as QCFS
 from .blocks import Fusion as Fusion
 from .blocks import HybridBlock as HybridBlock
+from .blocks import HybridStem as HybridStem
 from .blocks import RateDecoder as RateDecoder
 from .blocks import SpikingNetwork as SpikingNetwork
+from .blocks import StepNorm as StepNorm
+from .blocks import StepReadout as StepReadout
+from .blocks import fold_gain as fold_gain
+from .blocks import fold_readout as fold_readout
 from .conversion import Conversion as Conversion
 from .conversion import ConversionError as ConversionError
 from .conversion import Rule as Rule
@@ -39,8 +44,10 @@ from .core import run as run
 from .core import straight_through as straight_through
 from .core import to_zero as to_zero
 from .core import unfold as unfold
+from .encoders import BinaryLevel as BinaryLevel
 from .encoders import BitPlane as BitPlane
 from .encoders import Direct as Direct
+from .encoders import Hybrid as Hybrid
 from .encoders import Latency as Latency
 from .encoders import Phase as Phase
 from .encoders import Rate as Rate
@@ -48,9 +55,11 @@ from .encoders import reference_parity as reference_parity
 from .hybrid import Assignment as Assignment
 from .hybrid import assign as assign
 from .hybrid import hybridize as hybridize
+from .hybrid import runs_of as runs_of
 from .hybrid import spike_report as spike_report
 from .neurons import IF as IF
 from .neurons import LIF as LIF
+from .neurons import AdaptiveLIF as AdaptiveLIF
 from .neurons import GroupNeuron as GroupNeuron
 
 __version__ = "0.1.0"

@@ -102,7 +102,7 @@ def declare_time(network: Network, *, time_steps: int) -> Network:
             f"Put neurons in it, or lift its layers with OverTime or EachStep."
         )
     for name, module in timed:
-        module.time_steps, module.label = time_steps, name
+        module.label, module.time_steps = name, time_steps  # the name first: a module of a fixed T says who refuses
     return network
 
 

@@ -76,7 +76,9 @@ def activation_of(config: ModelConfig) -> Callable[[], nn.Module]:
         return partial(QCFS, levels=config.levels)
     kinds: dict[str, Callable[..., nn.Module]] = {"ReLU": nn.ReLU, **NEURONS}
     kind = kinds[config.activation]
-    return partial(kind, members=config.levels) if "members" in inspect.signature(kind).parameters else kind
+    known = inspect.signature(kind).parameters
+    settings = {"members": config.levels, "time_steps": config.time_steps}
+    return partial(kind, **{name: value for name, value in settings.items() if name in known})
 
 
 def build_learner(config: TrainConfig, network: nn.Module, *, classes: int, compiled: bool) -> Learner:

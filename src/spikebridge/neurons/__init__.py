@@ -5,6 +5,7 @@ from typing import Any
 
 from ..core.catalogue import catalogue
 from ..core.neuron import Neuron
+from .adaptive import AdaptiveLIF as AdaptiveLIF
 from .group import GroupNeuron as GroupNeuron
 from .if_ import IF as IF
 from .lif import LIF as LIF

@@ -8,13 +8,14 @@ from typing import Any
 from torch import nn
 
 from ..core.neuron import Neuron
+from ..core.per_step import PerStep
 
 
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     """Two groups for an optimiser: kernels and matrices, which decay, and everything else, which does not.
 
     A neuron's own parameters never decay, whatever their shape: a decayed leak or threshold drifts for no reason.
-    Neither do biases, norm scales and thresholds, which are numbers or one per channel.
+    Neither do settings per step, nor biases, norm scales and thresholds, which are numbers or one per channel.
 
     Raises:  ValueError: no parameter is trained.
 
@@ -23,6 +24,12 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     """
     of_neurons = {
         id(parameter) for module in network.modules() if isinstance(module, Neuron) for parameter in module.parameters()
+    }
+    of_neurons |= {
+        id(parameter)
+        for module in network.modules()
+        if isinstance(module, PerStep)
+        for parameter in module.parameters(recurse=False)
     }
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not trained:

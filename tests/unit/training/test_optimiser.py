@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebridge import LIF, QCFS, Direct, GroupNeuron, Neuron, SpikingNetwork
+from spikebridge import LIF, QCFS, AdaptiveLIF, Direct, GroupNeuron, Neuron, SpikingNetwork
 from spikebridge.models import MODELS
 from spikebridge.training import CropFlip, parameter_groups
 from spikebridge.training.optimiser import warm_up_cosine
@@ -38,6 +38,7 @@ ACTIVATIONS: dict[str, Any] = {
     "LIF": lambda: LIF(learn_decay=True),
     "GroupNeuron": GroupNeuron,
     "per step": StepwiseLeak,
+    "AdaptiveLIF": lambda: AdaptiveLIF(channels=None),
 }
 
 
@@ -47,7 +48,8 @@ def test_every_parameter_is_in_one_group_and_only_kernels_and_matrices_decay(mod
     network = MODELS[model](activation=ACTIVATIONS[activation])
     decaying, steady = (group["params"] for group in parameter_groups(network))
     assert len(decaying) > 3
-    assert sorted(map(id, [*decaying, *steady])) == sorted(map(id, network.parameters()))
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    assert sorted(map(id, [*decaying, *steady])) == sorted(map(id, trained))
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     assert {id(parameter) for parameter in decaying} == {id(layer.weight) for layer in layers}
     assert parameter_groups(network)[1]["weight_decay"] == 0.0
