@@ -7,7 +7,7 @@ LocalThresholdBalancingRecipe, sinabs.from_model. Settings were chosen on traini
 Needs the weights (see cifar_resnets.py) and CIFAR-10 (`spikebridge data get cifar-10`). Resumes where it stopped:
 what results/cifar_conversion.jsonl has is skipped.
 Run: python benchmarks/cifar_conversion.py WEIGHTS_FOLDER [--depths 20 32 44 56] [--test 10000] [--peers]
-     [--calibrate bias weights none] [--most-steps 16]
+     [--calibrate bias weights none] [--least-steps 1] [--most-steps 16]
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ def sinabs(network: nn.Module, calibration: Tensor, recipe: str) -> Readouts:
     return readouts
 
 
-def settings(ways: list[str], most_steps: int) -> Iterator[dict[str, Any]]:
+def settings(ways: list[str], steps: range) -> Iterator[dict[str, Any]]:
     """Every setting that is measured."""
     for calibrate in ways:
         for time_steps, members in SETTINGS if calibrate != "none" else SETTINGS[:4]:
-            if time_steps > most_steps:
+            if time_steps not in steps:
                 continue
             for neuron in ("group", "signed-group") if time_steps > 1 else ("group",):
                 yield {"time_steps": time_steps, "members": members, "neuron": neuron, "calibrate": calibrate}
@@ -122,7 +122,7 @@ def jobs(options: argparse.Namespace) -> Iterator[tuple[int, str, dict[str, Any]
     recipes = ("rate-coding 99.9 %", "rate-coding max", "local threshold balancing")
     for depth in options.depths:
         yield depth, "ann", {}
-        ways = settings(options.calibrate, options.most_steps)
+        ways = settings(options.calibrate, range(options.least_steps, options.most_steps + 1))
         yield from ((depth, "spikebridge", setting) for setting in ways)
         if options.peers:
             yield from ((depth, "spikingjelly", {"recipe": recipe}) for recipe in recipes)
@@ -157,6 +157,7 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=10_000)
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--calibrate", nargs="*", default=["bias", "weights", "none"])
+    parser.add_argument("--least-steps", type=int, default=1)
     parser.add_argument("--most-steps", type=int, default=16)
     options = parser.parse_args()
     RESULTS.touch()

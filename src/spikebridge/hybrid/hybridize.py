@@ -14,10 +14,10 @@ from ..blocks.hybrid import Fusion, HybridBlock
 from ..core.encoder import Encoder
 from ..core.shapes import SpikeTrain, Value
 from ..core.time import TimeAxis
-from ..encoders.bit_plane import BitPlane
+from ..models.branches import planes, tau_two
 from .chosen import Where, chosen
 from .runs import placed
-from .twin import NeuronFactory, Weights, halving, spiking_twin
+from .twin import NeuronFactory, Weights, spiking_twin
 from .waking import Place, put, wake
 
 Mode = Literal["serial", "add", "gated"]
@@ -31,18 +31,13 @@ class Beside(HybridBlock):
         return super().train_out(values.clone())
 
 
-def eight_planes() -> BitPlane:
-    """Eight bits over the range that training has seen."""
-    return BitPlane(bits=8, value_range="running")
-
-
 def hybridize(
     model: nn.Module,
     where: Where,
     *,
     mode: Mode = "gated",
-    encoder: Callable[[], Encoder] = eight_planes,
-    neuron: NeuronFactory = halving,
+    encoder: Callable[[], Encoder] = planes,
+    neuron: NeuronFactory = tau_two,
     decoder: Callable[[], nn.Module] | None = None,
     weights: Weights = "copy",
     batches: Iterable[Any] | None = None,

@@ -11,22 +11,15 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..blocks.hybrid import HybridBlock
-from ..core.gradient import ATan
 from ..core.neuron import Neuron
-from ..core.reset import to_zero
 from ..core.shapes import SpikeTrain
 from ..core.time import Folded, TimeAxis, fold, unfold
-from ..neurons.lif import LIF
+from ..models.branches import tau_two
 from .activations import ACTIVATION_TYPES, Activation, activations_in
 from .trace import Traced, location, shown, trace
 
 NeuronFactory = Callable[[], Neuron[Any]]
 Weights = Literal["copy", "fresh"]
-
-
-def halving() -> LIF:
-    """A membrane that halves itself, reset to zero: for planes sent lowest first, the leak is their weight."""
-    return LIF(decay=0.5, decay_input=True, reset=to_zero, surrogate=ATan())
 
 
 class SpikingTwin(nn.Module):
@@ -68,7 +61,7 @@ class Driven(Folded):
 
 
 def spiking_twin(
-    module: nn.Module, *, neuron: NeuronFactory = halving, weights: Weights = "copy", name: str = ""
+    module: nn.Module, *, neuron: NeuronFactory = tau_two, weights: Weights = "copy", name: str = ""
 ) -> SpikingTwin:
     """The same layers on trains, with a neuron of its own wherever ``module`` calls an activation.
 
@@ -111,7 +104,7 @@ def spiking_twin(
         parameter.requires_grad_(parameter.is_floating_point())
     known = set(copied.modules())
     twin = SpikingTwin(_woven(trace(copied, name=name), neuron))
-    if neuron is halving and not any(parameter.ndim for parameter in twin.parameters()):
+    if neuron is tau_two and not any(parameter.ndim for parameter in twin.parameters()):
         raise ValueError(
             f"Cannot make the spiking twin of {shown(module, name)}: it has no weights, and planes of 0 and 1 never "
             f"bring the default neuron to its threshold by themselves. Choose the module around it, or pass a neuron "

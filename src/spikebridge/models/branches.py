@@ -28,7 +28,10 @@ def planes() -> BitPlane:
 
 
 def tau_two() -> LIF:
-    """The neuron of arXiv 2509.24411: a LIF of tau = 2, reset to zero, with the arctangent's gradient."""
+    """The neuron of arXiv 2509.24411: a LIF of tau = 2, reset to zero, with the arctangent's gradient.
+
+    Its membrane halves itself, which weighs planes that are sent lowest first.
+    """
     return LIF(decay=0.5, decay_input=True, reset=to_zero, surrogate=ATan())
 
 
