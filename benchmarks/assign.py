@@ -13,7 +13,9 @@ same energy:
 What each chose is then tested on other images; ties in accuracy go to the smaller log-loss. Appends one line per
 network, prices and budget to results/assign.jsonl; a second run goes on where the first ended.
 
-Measured (results/assign.jsonl): see docs/assign.md.
+Measured (results/assign.jsonl), 45 budgets: within 1 point at 43 of them, 1.1 and 1.4 points off at two; mean gap 0.21
+(perceptron) and 0.08 (CNN), of the best prefix split 2.65 and 4.44, of a random choice 6.2 and 10.9. On test images the
+prefix split is ahead by 0.5 to 0.9 where the budget is loose: see docs/assign.md.
 
 Run: python benchmarks/assign.py [seeds]
 """
@@ -147,6 +149,8 @@ def outcome(at: Setting, costs: EnergyCosts, budget: float) -> dict[str, Any]:
     analog = at.trial.analog
     limit = budget * at.found[analog].energy(costs)
     within = [choice for choice, found in at.found.items() if found.energy(costs) <= limit]
+    if not within:
+        return {"within": 0, "limit_pj": limit}
     assigned = assign(at.network, at.split.validation.tensors, budget, codes=at.codes, costs=costs)
     # What by="log_loss" chooses: the same search, another pick.
     by_loss = min((point for point in assigned.points if point.energy_pj <= limit), key=lambda point: point.log_loss)
@@ -212,7 +216,7 @@ def summary(lines: list[dict[str, Any]]) -> None:
     """Gaps to the best of all choices, in points."""
     ways = ("assign", "assign by log-loss", "prefix", "random", "drawn", "all by log-loss", "all")
     for network in NETWORKS:
-        rows = [line for line in lines if line["network"] == network]
+        rows = [line for line in lines if line["network"] == network and line["within"]]
         print(
             f"{network}: {len(rows)} budgets; mean and worst gap to the best of all on validation; mean test accuracy"
         )
@@ -238,9 +242,6 @@ def main() -> None:
             for _, _, prices, budget in left:
                 assert at is not None
                 costs = PRICES[prices][0]
-                cheapest = min(found.energy(costs) for found in at.found.values())
-                if cheapest > budget * at.found[at.trial.analog].energy(costs):
-                    continue
                 line = {"network": name, "seed": seed, "prices": prices, "budget": budget, "choices": len(at.found)}
                 line |= {
                     "analog": scores(at, at.trial.analog, costs),
@@ -248,7 +249,7 @@ def main() -> None:
                     "environment": about,
                 }
                 lines.append(line)
-                print({key: line[key] for key in ("network", "seed", "prices", "budget", "measured")}, flush=True)
+                print({key: line[key] for key in ("network", "seed", "prices", "budget", "within")}, flush=True)
                 with RESULTS.open("a") as file:
                     file.write(json.dumps(line) + "\n")
     summary(lines)
