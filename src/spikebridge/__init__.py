@@ -54,6 +54,7 @@ from .encoders import Rate as Rate
 from .encoders import reference_parity as reference_parity
 from .hybrid import Assignment as Assignment
 from .hybrid import assign as assign
+from .hybrid import bit_planes as bit_planes
 from .hybrid import hybridize as hybridize
 from .hybrid import runs_of as runs_of
 from .hybrid import spike_report as spike_report
