@@ -117,11 +117,14 @@ class Encoder(nn.Module, ABC):
                 f"{tuple(train.shape)}. Decode with the encoder that emitted it."
             )
         wide = at_least_float32(train.dtype)
-        if bounds is None:
-            is_kept = self.measured is not None and self.measured.of == "running"
-            bounds = self.measured.kept(wide) if self.measured and is_kept else Bounds(*self._given)
+        bounds = self.kept_bounds(wide) if bounds is None else bounds
         with torch.autocast(train.device.type, enabled=False):
             return bounds.low + bounds.span * self.weigh(train.to(wide))
+
+    def kept_bounds(self, dtype: torch.dtype) -> Bounds:
+        """The range that was given or is kept from training; [0, 1] where it is measured on the values themselves."""
+        is_kept = self.measured is not None and self.measured.of == "running"
+        return self.measured.kept(dtype) if self.measured and is_kept else Bounds(*self._given)
 
     def weigh(self, train: SpikeTrain) -> Value:
         """The sum of w_t s_t over time, in the train's own dtype; :meth:`decode` widens it first."""

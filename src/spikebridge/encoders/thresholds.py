@@ -93,8 +93,6 @@ class IntervalCode(Encoder):
         """
         self.decode(train, bounds=bounds)  # refuses what is no train of this code
         train = train.detach().to(at_least_float32(train.dtype))
-        if bounds is None:
-            is_kept = self.measured is not None and self.measured.of == "running"
-            bounds = self.measured.kept(train.dtype) if self.measured and is_kept else Bounds(*self._given)
+        bounds = self.kept_bounds(train.dtype) if bounds is None else bounds
         low, high = self.unit_interval(train)
         return Bounds(bounds.low + bounds.span * low, bounds.low + bounds.span * high)

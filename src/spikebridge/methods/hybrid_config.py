@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.planes import PLANE_SURROGATES
+from ..core.ranges import MEASURED
 from ..encoders import ENCODERS
 from .bounds import require_known
 
-RANGES = ("unit", "running", "sample", "channel", "batch", "reference")
+RANGES = ("unit", *MEASURED)
 
 
 @dataclass(frozen=True, kw_only=True)

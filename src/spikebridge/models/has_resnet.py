@@ -107,6 +107,10 @@ class SpikingBasicBlock(BasicBlock):
         """One block, on trains."""
         spikes: Tensor = self.activation(self.residual(values))
         passed: Tensor = self.shortcut_activation(self.shortcut(values))
+        return self.joined(spikes, passed)
+
+    def joined(self, spikes: Tensor, passed: Tensor) -> Tensor:
+        """What the two ways give together."""
         return spikes + passed
 
 

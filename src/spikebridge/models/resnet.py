@@ -30,14 +30,20 @@ class BasicBlock(nn.Module):
         self.residual = nn.Sequential(
             lift(first, nn.BatchNorm2d(channels)), inner, lift(second, nn.BatchNorm2d(channels))
         )
-        is_plain = stride == 1 and in_channels == channels
-        projection = [nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)]
-        self.shortcut: nn.Module = nn.Identity() if is_plain else lift(*projection)
+        self.shortcut = shortcut(in_channels, channels, stride=stride, lift=lift)
 
     def forward(self, values: Tensor) -> Tensor:
         """One block, on values or on trains."""
         activated: Tensor = self.activation(self.residual(values) + self.shortcut(values))
         return activated
+
+
+def shortcut(in_channels: int, channels: int, *, stride: int, lift: type[nn.Sequential]) -> nn.Module:
+    """The way past a block: a convolution of 1x1 and a norm where the shape changes, nothing otherwise."""
+    is_plain = stride == 1 and in_channels == channels
+    # Drawn in either case, so that a seed gives the weights that it always gave.
+    projection = [nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)]
+    return nn.Identity() if is_plain else lift(*projection)
 
 
 def resnet(

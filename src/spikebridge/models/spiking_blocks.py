@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .has_resnet import SpikingBasicBlock
 from .lift import lift_for
+from .resnet import shortcut
 
 
 class AndBlock(SpikingBasicBlock):
@@ -17,10 +18,7 @@ class AndBlock(SpikingBasicBlock):
     Source:  Fang et al., arXiv 2102.04159 (SEW, with AND).
     """
 
-    def forward(self, values: Tensor) -> Tensor:
-        """One block, on trains of bits."""
-        spikes: Tensor = self.activation(self.residual(values))
-        passed: Tensor = self.shortcut_activation(self.shortcut(values))
+    def joined(self, spikes: Tensor, passed: Tensor) -> Tensor:
         return spikes * passed
 
 
@@ -31,10 +29,7 @@ class AndNotBlock(SpikingBasicBlock):
     Source:  Fang et al., arXiv 2102.04159 (SEW, with IAND).
     """
 
-    def forward(self, values: Tensor) -> Tensor:
-        """One block, on trains of bits."""
-        spikes: Tensor = self.activation(self.residual(values))
-        passed: Tensor = self.shortcut_activation(self.shortcut(values))
+    def joined(self, spikes: Tensor, passed: Tensor) -> Tensor:
         return (1.0 - spikes) * passed
 
 
@@ -61,9 +56,7 @@ class MembraneBlock(nn.Module):
         second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         layers = [outer, lift(first, nn.BatchNorm2d(channels)), inner, lift(second, nn.BatchNorm2d(channels))]
         self.residual = nn.Sequential(*layers)
-        is_plain = stride == 1 and in_channels == channels
-        projection = [nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)]
-        self.shortcut: nn.Module = nn.Identity() if is_plain else lift(*projection)
+        self.shortcut = shortcut(in_channels, channels, stride=stride, lift=lift)
 
     def forward(self, values: Tensor) -> Tensor:
         """One block, on values or on trains."""
