@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.ticker import MaxNLocator
+
 from .axes import step_axis
 from .compare import Network, Sample
 from .numbers import joined
@@ -112,6 +114,7 @@ def firing_rates(networks: Sequence[Network], *, name: str, title: str) -> Pictu
         axes.set_ylim(len(layers) - 0.5, -0.5)
         axes.set_xlim(left=0.0)
         axes.margins(x=0.06)
+        axes.xaxis.set_major_locator(MaxNLocator(5))  # small rates have long labels
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("spikes per neuron and step")
         legend_below(figure, handles, labels)

@@ -70,11 +70,12 @@ def _accuracies(networks: Sequence[Network]) -> list[Column]:
     def at(step: int) -> Callable[[Network], Sample]:
         return lambda network: network.accuracy(step) if network.is_spiking else none
 
-    def of_ann(network: Network) -> Sample:
+    def of_one_pass(network: Network) -> Sample:
         return none if network.is_spiking else network.accuracy(1)
 
+    once = "one pass" if any(network.first.kind == "hybrid" for network in networks) else "ANN"
     return [
-        Column(family, "ANN", "ANN (%)", "accuracy_ann", PERCENT, of_ann),
+        Column(family, once, f"{once} (%)", "accuracy_ann", PERCENT, of_one_pass),
         *(Column(family, f"T = {t}", f"T = {t} (%)", f"accuracy_t{t}", PERCENT, at(t)) for t in steps),
     ]
 

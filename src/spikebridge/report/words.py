@@ -30,7 +30,8 @@ def summary(groups: Sequence[Group], pricing: Pricing) -> str:
     sentences = [f"{runs}, {_counted(networks)}."]
     if best is None:
         sentences += [f"{_right(network)}." for network in measured[:_SPOKEN]]
-        sentences.append("No spiking network was measured.")
+        if not any(network.first.kind == "hybrid" for network in measured):
+            sentences.append("No spiking network was measured.")
     else:
         spiking = [network for network in measured if network.is_spiking]
         spoken = spiking if len(spiking) <= _SPOKEN else [best]
@@ -40,7 +41,7 @@ def summary(groups: Sequence[Group], pricing: Pricing) -> str:
 
 
 def _counted(networks: Sequence[Network]) -> str:
-    kinds = (("ann", "ANN"), ("quantised", "quantised ANN"), ("snn", "SNN"))
+    kinds = (("ann", "ANN"), ("quantised", "quantised ANN"), ("hybrid", "hybrid network"), ("snn", "SNN"))
     counts = [(sum(network.first.kind == kind for network in networks), name) for kind, name in kinds]
     said = joined([plural(count, name) for count, name in counts if count])
     return f"{plural(len(networks), 'network')}: {said}" if len(networks) > 1 else said

@@ -6,11 +6,13 @@ import io
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
+import pytest
 import yaml
 from rich.console import Console
 
-from spikebridge.measure import HOROWITZ_45NM
+from spikebridge.measure import HOROWITZ_45NM, NetworkResult
 from spikebridge.report import Row, markdown_table, terminal_table
 from spikebridge.report.compare import pool
 from spikebridge.report.price import pricing_at
@@ -55,6 +57,14 @@ def test_summary_names_a_source_once_and_a_silent_network() -> None:
     assert re.search(r"digits: QCFS ANN is right on 99\.00 %[^.]*\. Converted from it, IF reaches", several)
     assert "LIF, from QCFS ANN is silent, with fewer than 0.01 spikes per neuron and sample" in said
     assert "silent" not in summary(pool([make_record()]), prices)
+
+
+@pytest.mark.parametrize("kind", get_args(get_type_hints(NetworkResult)["kind"]))
+def test_summary_says_of_every_kind_of_network_what_it_is(kind: str) -> None:
+    network = replace(make_snn() if kind == "snn" else make_ann(), kind=kind)
+    said = summary(pool([make_record(networks=[network])]), pricing_at(HOROWITZ_45NM))
+    assert re.match(r"1 run, 1 [A-Za-z ]+\. ", said)
+    assert ("No spiking network was measured." in said) == (kind in ("ann", "quantised"))
 
 
 def test_settings_read_back_as_they_were() -> None:
