@@ -10,52 +10,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import statistics
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+
+from tables import Runs, markdown, paired, spread, thousands
 
 RESULTS = Path(__file__).parent / "results" / "hybrid.jsonl"
-T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
-"""Two-sided 95 % of Student's t, by degrees of freedom."""
-
-Runs = dict[int, dict[str, Any]]
-
-
-def spread(values: list[float]) -> str:
-    """Mean and sample standard deviation, in %."""
-    if len(values) == 1:
-        return f"{100 * values[0]:.1f}"
-    return f"{100 * statistics.mean(values):.1f} ± {100 * statistics.stdev(values):.1f}"
-
-
-def paired(runs: Runs, control: Runs, quantity: str) -> str:
-    """The mean difference to the control over seeds that both have, with its 95 % interval, in points."""
-    differences = [100 * (runs[seed][quantity] - control[seed][quantity]) for seed in runs if seed in control]
-    if len(differences) < 2:
-        return f"{differences[0]:+.1f}" if differences else ""
-    half = T_95[len(differences) - 1] * statistics.stdev(differences) / math.sqrt(len(differences))
-    return f"{statistics.mean(differences):+.1f} ± {half:.1f}"
+_COSTS = ("accumulates", "multiplies")
 
 
 def table(cells: dict[str, Runs]) -> str:
     """One row per cell; differences are to the first."""
     settings = list(dict.fromkeys(name for cell in cells for name in json.loads(cell)))
     header = [*settings, "seeds", "validation", "test", "test, against the first", "kAC", "kMAC"]
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     control = next(iter(cells.values()))
+    rows = []
     for cell, runs in cells.items():
         named = json.loads(cell)
         row = [str(named.get(name, "")) for name in settings] + [str(len(runs))]
         row += [spread([run[quantity] for run in runs.values()]) for quantity in ("validation", "test")]
         row += ["" if runs is control else paired(runs, control, "test")]
-        row += [f"{statistics.mean(run[what] for run in runs.values()) / 1000:.0f}" for what in _COSTS]
-        lines.append("| " + " | ".join(row) + " |")
-    return "\n".join(lines)
-
-
-_COSTS = ("accumulates", "multiplies")
+        rows.append(row + [thousands(runs, what) for what in _COSTS])
+    return markdown(header, rows)
 
 
 def main() -> None:

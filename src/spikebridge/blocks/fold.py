@@ -13,6 +13,7 @@ from ..core.per_step import PerStep, StepsTaken
 from ..core.shapes import SpikeTrain
 from ..core.time import EachStep, OverTime
 from ..neurons import AdaptiveLIF
+from .stem import HybridStem
 from .step_norm import StepNorm
 from .step_readout import FoldedReadout, StepReadout
 
@@ -65,7 +66,8 @@ def fold_gain(layers: nn.Module, neuron: AdaptiveLIF) -> nn.Sequential:
     and without parameters in the norm or the neuron. Its neuron has gain 1.
 
     Args:
-        layers: a :class:`StepNorm`, or ``OverTime(...)`` or ``EachStep(...)`` whose last layer is a BatchNorm.
+        layers: a :class:`StepNorm`; ``OverTime(...)`` or ``EachStep(...)`` whose last layer is a BatchNorm; or a
+            :class:`HybridStem`, both of whose sequences end in one.
         neuron: what comes next.
 
     Raises:
@@ -80,11 +82,13 @@ def fold_gain(layers: nn.Module, neuron: AdaptiveLIF) -> nn.Sequential:
     """
     if not isinstance(neuron, AdaptiveLIF):
         raise TypeError(f"fold_gain expects an AdaptiveLIF after the norm; got {type(neuron).__name__}.")
-    before, norm = _split(layers)
-    scale, shift = _as_affine(norm)
+    before, norms = _split(layers)
+    pairs = [_as_affine(norm) for norm in norms]
     gain = neuron.gain.detach().double()
     gain = gain[:, None] if gain.ndim == 1 else gain
-    _check_fit(gain, scale, norm)
+    for norm, (own, _) in zip(norms, pairs, strict=True):
+        _check_fit(gain, own, norm)
+    scale, shift = (_of_steps(parts, neuron.time_steps) for parts in zip(*pairs, strict=True))
     affine = StepAffine(weight=(gain * scale).to(neuron.gain.dtype), bias=(gain * shift).to(neuron.gain.dtype))
     return nn.Sequential(*copy.deepcopy(before), affine, _without_gain(neuron)).eval()
 
@@ -118,18 +122,29 @@ def fold_readout(readout: StepReadout) -> FoldedReadout:
     return FoldedReadout(layer, scale=scale)
 
 
-def _split(layers: nn.Module) -> tuple[list[nn.Module], _BatchNorm | StepNorm]:
-    """What comes before the norm, lifted; and the norm."""
+def _split(layers: nn.Module) -> tuple[list[nn.Module], list[_BatchNorm | StepNorm]]:
+    """What comes before the norm, lifted; and the norm, or one of step 0 and one of the others."""
     if isinstance(layers, StepNorm):
-        return [], layers
-    last = layers[len(layers) - 1] if isinstance(layers, OverTime | EachStep) and len(layers) else None
-    if not isinstance(layers, OverTime | EachStep) or not isinstance(last, _BatchNorm):
+        return [], [layers]
+    parts = [layers.first, layers.rest] if isinstance(layers, HybridStem) else [layers]
+    norms = [_last_norm(part) for part in parts]
+    if not isinstance(layers, OverTime | EachStep | HybridStem) or None in norms:
         raise TypeError(
-            f"fold_gain expects a StepNorm, or OverTime(...) or EachStep(...) that ends in a BatchNorm, before the "
-            f"neuron; got {type(layers).__name__}. Pass the layer that normalises the neuron's currents."
+            f"fold_gain expects a StepNorm, or OverTime(...) or EachStep(...) or HybridStem(...) that ends in a "
+            f"BatchNorm, before the neuron; got {type(layers).__name__}. Pass the layer that normalises the neuron's "
+            f"currents."
         )
-    rest = list(layers)[:-1]
-    return [type(layers)(*rest)] if rest else [], last
+    rests = [list(part)[:-1] for part in parts if isinstance(part, nn.Sequential)]
+    if isinstance(layers, HybridStem):
+        before: list[nn.Module] = [HybridStem(*(nn.Sequential(*rest) for rest in rests))]
+    else:
+        before = [type(layers)(*rests[0])] if rests[0] else []
+    return before, [norm for norm in norms if norm is not None]
+
+
+def _last_norm(layers: nn.Module) -> _BatchNorm | None:
+    last = layers[len(layers) - 1] if isinstance(layers, nn.Sequential) and len(layers) else None
+    return last if isinstance(last, _BatchNorm) else None
 
 
 def _as_affine(norm: _BatchNorm | StepNorm) -> tuple[Tensor, Tensor]:
@@ -146,6 +161,11 @@ def _as_affine(norm: _BatchNorm | StepNorm) -> tuple[Tensor, Tensor]:
         scale = scale if norm.weight is None else scale * norm.weight.double()
         shift = -mean.double() * scale
         return scale, shift if norm.bias is None else shift + norm.bias.double()
+
+
+def _of_steps(parts: tuple[Tensor, ...], time_steps: int) -> Tensor:
+    """What holds for every step: the one part, or one of step 0 and one of the others."""
+    return parts[0] if len(parts) == 1 else torch.cat([parts[0][None], parts[1].expand(time_steps - 1, -1)])
 
 
 def _check_fit(gain: Tensor, scale: Tensor, norm: Any) -> None:

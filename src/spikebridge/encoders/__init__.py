@@ -10,5 +10,7 @@ from .hybrid import Hybrid as Hybrid
 from .latency import Latency as Latency
 from .phase import Phase as Phase
 from .rate import Rate as Rate
+from .recorded import Recorded as Recorded
 
-ENCODERS = catalogue(globals(), Encoder)
+ENCODERS = catalogue({name: thing for name, thing in globals().items() if thing is not Recorded}, Encoder)
+"""The codes of values, by name. Recorded is none: what it takes is a train already."""

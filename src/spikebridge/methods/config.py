@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ..conversion import Recipe
-from ..encoders import ENCODERS
-from ..models import MODELS
-from ..neurons import NEURONS
 from .bounds import require_at_least, require_known, require_within
-from .hybrid_config import HybridConfig
+from .model_config import ModelConfig as ModelConfig
 
-ANALOG = ("ReLU", "QCFS")
 CONVERTED = ("group", "signed-group", "if")
 
 
@@ -23,75 +18,48 @@ CONVERTED = ("group", "signed-group", "if")
 class DataConfig:
     """What is learned.
 
+    Training images may be changed, in this order, as they are: in [0, 1], before any code.
+
     Args:
         name: of the data set; ``spikebridge data list`` lists them.
         root: folder of all data sets; None is the default one.
+        time_steps: frames of a recording, in a set of events; null is ``model.time_steps``.
         batch_size: samples of one optimiser step, over all devices together (>= 1).
         augment: "none", or "crop-flip": shifts and mirrors training images.
         padding: largest shift of "crop-flip", in pixels.
+        policy: "none", or what torchvision draws for each image: "rand-augment", "trivial-augment" or "auto-augment".
+        operations: of "rand-augment", one after the other (>= 1).
+        magnitude: of "rand-augment", in [0, 30].
+        erase: probability of erasing a rectangle of a training image, in [0, 1].
         workers: processes that load data, for each device.
     """
 
     name: str = "digits"
     root: Path | None = None
+    time_steps: int | None = None
     batch_size: int = 128
     augment: Literal["none", "crop-flip"] = "none"
     padding: int = 4
+    policy: Literal["none", "rand-augment", "trivial-augment", "auto-augment"] = "none"
+    operations: int = 1
+    magnitude: int = 9
+    erase: float = 0.0
     workers: int = 0
 
     def __post_init__(self) -> None:
         require_at_least("data.batch_size", self.batch_size, 1)
         require_at_least("data.padding", self.padding, 0)
+        require_at_least("data.operations", self.operations, 1)
+        require_within("data.magnitude", self.magnitude, 0, 30)
+        require_within("data.erase", self.erase, 0, 1)
         require_at_least("data.workers", self.workers, 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """What learns.
-
-    Args:
-        name: of the architecture: cnn, lenet, resnet, or one with hybrid blocks: hybrid_cnn,
-            has_resnet, has_vgg, or a host of adaptive codes: spiking_resnet, spikformer, lenet_cifar.
-        depth: layers of weights of a resnet (6 n + 2) or spiking_resnet (18, 34), blocks of a spikformer; null is the
-            model's own.
-        width: channels of the narrowest layers, in a model that has a choice; null is the model's own.
-        stem: of has_resnet and spiking_resnet: "imagenet", or "cifar" for images of 32x32 at full size; null is the
-            model's own.
-        activation: "ReLU" or "QCFS" for an ANN; the name of a neuron, such as "LIF", for an SNN.
-        levels: levels of QCFS, members of a Group Neuron (>= 1).
-        encoder: how values become a train, for an SNN.
-        time_steps: T, for an SNN and for hybrid blocks (>= 1).
-        hybrid: what hybrid blocks are made of, in a model that has them.
-    """
-
-    name: str = "cnn"
-    depth: int | None = None
-    width: int | None = None
-    stem: Literal["imagenet", "cifar"] | None = None
-    activation: str = "QCFS"
-    levels: int = 8
-    encoder: str = "Direct"
-    time_steps: int = 4
-    hybrid: HybridConfig = field(default_factory=HybridConfig)
-
-    def __post_init__(self) -> None:
-        require_known("model.name", self.name, MODELS)
-        require_known("model.activation", self.activation, [*ANALOG, *NEURONS])
-        require_known("model.encoder", self.encoder, ENCODERS)
-        require_at_least("model.levels", self.levels, 1)
-        if self.width is not None:
-            require_at_least("model.width", self.width, 1)
-        require_at_least("model.time_steps", self.time_steps, 1)
+        if self.time_steps is not None:
+            require_at_least("data.time_steps", self.time_steps, 1)
 
     @property
-    def is_spiking(self) -> bool:
-        """Whether the network that is trained has neurons throughout."""
-        return self.activation in NEURONS and not self.has_branches
-
-    @property
-    def has_branches(self) -> bool:
-        """Whether the model is built of hybrid blocks, whose settings are ``hybrid``."""
-        return "branches" in inspect.signature(MODELS[self.name]).parameters
+    def is_augmented(self) -> bool:
+        """Whether training images are changed."""
+        return self.augment != "none" or self.policy != "none" or self.erase > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +71,26 @@ class ObjectiveConfig:
         label_smoothing: share of the target spread over all classes, in [0, 1).
         regularisation: of "per-step", in [0, 1].
         mixup: alpha of mixup; 0 mixes nothing.
+        mixup_until: epochs with mixup; those after it mix nothing. Null mixes to the end.
     """
 
     name: Literal["mean", "per-step"] = "mean"
     label_smoothing: float = 0.0
     regularisation: float = 0.0
     mixup: float = 0.0
+    mixup_until: int | None = None
 
     def __post_init__(self) -> None:
         require_within("objective.label_smoothing", self.label_smoothing, 0, 0.999)
         require_within("objective.regularisation", self.regularisation, 0, 1)
         require_at_least("objective.mixup", self.mixup, 0)
+        if self.mixup_until is not None:
+            require_at_least("objective.mixup_until", self.mixup_until, 1)
+            if not self.mixup:
+                raise ValueError(
+                    f"objective.mixup_until says when mixup ends; got {self.mixup_until} and objective.mixup 0, which "
+                    f"mixes nothing. Pass objective.mixup, such as 0.5, or leave mixup_until out."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +201,7 @@ class TrainConfig:
         require_within("seed", self.seed, 0, 2**32 - 1)
         if isinstance(self.devices, int):
             require_at_least("devices", self.devices, 1)
+        self._check_recordings()
         processes = self.num_nodes * (self.devices if isinstance(self.devices, int) else 1)
         if processes < 1 or self.data.batch_size % processes:
             raise ValueError(
@@ -232,6 +210,21 @@ class TrainConfig:
             )
         if self.name in ("", ".", "..") or Path(self.name).name != self.name:
             raise ValueError(f"name expects the name of one folder, such as 'lenet-qcfs'; got {self.name!r}.")
+
+    def _check_recordings(self) -> None:
+        """What is a train already has its own number of steps, and no way to be shifted or mirrored as one image."""
+        if self.model.encoder != "Recorded" or not self.model.is_spiking:
+            return
+        if self.data.time_steps not in (None, self.model.time_steps):
+            raise ValueError(
+                f"data.time_steps and model.time_steps are one T for recordings; got {self.data.time_steps} and "
+                f"{self.model.time_steps}. Leave data.time_steps out."
+            )
+        if self.data.is_augmented:
+            raise ValueError(
+                "data.augment, data.policy and data.erase change images; got model.encoder Recorded, whose values are "
+                "recordings. Leave them out."
+            )
 
     @property
     def folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -39,3 +40,23 @@ class CropFlip:
         samples = torch.arange(batch, device=images.device)[:, None, None]
         # Advanced indices around a slice put the channels last; the result is channels-last in memory, too.
         return padded[samples, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+
+
+class Chain:
+    """One change after another.
+
+    Args:
+        changes: each from a batch of images to the same.
+
+    >>> Chain(lambda images: images + 1, lambda images: images * 2)(torch.zeros(1)).item()
+    2.0
+    """
+
+    def __init__(self, *changes: Callable[[Tensor], Tensor]) -> None:
+        self.changes = changes
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The batch, changed."""
+        for change in self.changes:
+            images = change(images)
+        return images
