@@ -3,6 +3,11 @@
 Time comes first: a train is ``[time, batch, *unit]``. Modules hold settings, never state.
 """
 
+from .adaptive import Folding as Folding
+from .adaptive import StepProfile as StepProfile
+from .adaptive import adapt as adapt
+from .adaptive import fold_adaptive as fold_adaptive
+from .adaptive import step_profile as step_profile
 from .blocks import QCFS as QCFS
 from .blocks import Fusion as Fusion
 from .blocks import HybridBlock as HybridBlock

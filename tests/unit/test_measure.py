@@ -11,7 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebridge import IF, LIF, QCFS, BitPlane, GroupNeuron, HybridBlock, OverTime, convert
+from spikebridge import (
+    IF,
+    LIF,
+    QCFS,
+    BitPlane,
+    Direct,
+    GroupNeuron,
+    HybridBlock,
+    OverTime,
+    SpikingNetwork,
+    adapt,
+    convert,
+)
 from spikebridge.measure import (
     NetworkResult,
     RunRecord,
@@ -334,3 +346,12 @@ def test_neurons_of_two_blocks_keep_apart() -> None:
     with record_spikes(network) as trains:
         network(torch.rand(4, 3))
     assert list(trains) == ["0.core.1", "1.core.1"]
+
+
+def test_what_is_learned_for_each_step_is_kept_step_by_step() -> None:
+    body = nn.Sequential(OverTime(nn.Linear(3, 4)), LIF(), OverTime(nn.Linear(4, 2)))
+    network = adapt(SpikingNetwork(body, encoder=Direct(time_steps=3)), 3, gain="fixed")
+    with torch.no_grad():
+        network.get_submodule("body.1").leak.copy_(torch.tensor([0.5, 0.25, 0.75]))
+    result = measure(network, [(torch.rand(5, 3), torch.zeros(5).long())], name="", kind="snn")
+    assert list(result.neuron_parameters.values()) == [{"leak": [0.5, 0.25, 0.75]}, {"scale": [1.0, 1.0, 1.0]}]

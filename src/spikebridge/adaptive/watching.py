@@ -49,8 +49,7 @@ def watching(network: nn.Module) -> Iterator[Seen]:
 
 def watch(network: nn.Module, batch: Tensor) -> Seen:
     """One forward in eval mode, without gradients, after which random numbers go on as if it had not been."""
-    accelerators = [batch.device] if batch.device.type != "cpu" else []
-    device_type = accelerators[0].type if accelerators else "cuda"
-    with torch.random.fork_rng(accelerators, device_type=device_type), watching(network) as seen:
+    accelerators = [batch.device] if batch.device.type == "cuda" else []
+    with torch.random.fork_rng(accelerators), watching(network) as seen:
         run_once(network, batch, time_steps=None, owner="adapt")
     return seen

@@ -42,7 +42,7 @@ class StepNorm(PerStep):
     Raises:  ValueError: an unknown mode or statistic; a train of another T or of other channels.
     Source:  Ioffe and Szegedy, arXiv 1502.03167; "reference", the code released with He, arXiv 2408.12407.
     Deviates:  "batch" in eval mode leaves the running averages alone; the reference lets test batches update them.
-        Statistics are those of one process.
+        Statistics are those of one process; :func:`fit` makes them those of all.
 
     >>> norm = StepNorm(3, time_steps=4, mode="per-step")
     >>> norm(torch.randn(4, 8, 3, 5, 5)).shape, norm.running_mean.shape
@@ -122,7 +122,8 @@ class StepNorm(PerStep):
         mean, var = self.running_mean.new_zeros(2, time * self.features).unbind()
         normal = self._step_by_step(train, mean, var, 1.0)  # which leaves the batch's own in mean and var
         if self.training:
-            share = self.momentum * (1.0 - self.momentum) ** torch.arange(time - 1, -1, -1, device=mean.device)
+            ages = torch.arange(time - 1, -1, -1, dtype=mean.dtype, device=mean.device)
+            share = self.momentum * (1.0 - self.momentum) ** ages
             for kept, of_steps in ((self.running_mean, mean), (self.running_var, var)):
                 kept.mul_((1.0 - self.momentum) ** time).add_(share.to(kept) @ of_steps.view(time, -1))
         return normal

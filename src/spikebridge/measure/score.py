@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.neuron import Neuron
+from ..core.per_step import PerStep
 from ..core.readout import cumulative_mean, outputs_over_time
 from .activity import activation_sparsity, footprint
 from .operations import count_operations
@@ -129,6 +130,9 @@ def _few(counts: Tensor) -> list[list[int]]:
     return counts[:, chosen].long().tolist()
 
 
+_PER_STEP = ("leak", "gain", "scale")
+
+
 def thresholds_of(network: nn.Module) -> dict[str, list[float]]:
     """Layer -> thresholds of every module that has one, in the units of its input."""
     found = {name: getattr(module, "threshold", None) for name, module in _named(network)}
@@ -137,13 +141,19 @@ def thresholds_of(network: nn.Module) -> dict[str, list[float]]:
 
 
 def parameters_over_time(network: nn.Module, time_steps: int) -> dict[str, dict[str, list[float]]]:
-    """Neuron -> its leak at each step, where it learned one: the mean over channels."""
+    """Layer -> what it learned for each step: leak, gain, scale, or one decay for all. The mean over channels."""
     found: dict[str, dict[str, list[float]]] = {}
     for name, module in _named(network):
         decay = getattr(module, "decay", None)
-        if isinstance(module, Neuron) and isinstance(decay, Tensor) and any(True for _ in module.parameters()):
+        if isinstance(module, PerStep):
+            found[name] = {
+                setting: value.detach().reshape(time_steps, -1).mean(1).tolist()
+                for setting, value in module.named_parameters(recurse=False)
+                if setting in _PER_STEP and len(value) == time_steps
+            }
+        elif isinstance(module, Neuron) and isinstance(decay, Tensor) and any(True for _ in module.parameters()):
             found[name] = {"decay": [decay.mean().item()] * time_steps}
-    return found
+    return {name: settings for name, settings in found.items() if settings}
 
 
 def _named(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -18,6 +18,7 @@ from spikebridge import (
     HybridStem,
     Latency,
     OverTime,
+    Rate,
     SpikingNetwork,
     StepNorm,
     StepReadout,
@@ -162,6 +163,16 @@ def test_watching_a_batch_updates_no_statistics_and_keeps_every_mode() -> None:
     assert adapted.body.activation1.training
     assert not adapted.body.layer2[2].training
     assert all(not m.training for m in adapt(network.eval(), STEPS, encoder=Hybrid(time_steps=STEPS)).modules())
+
+
+def test_watching_a_batch_draws_no_numbers() -> None:
+    network = SpikingNetwork(spiking("lenet_cifar").body, encoder=Rate(time_steps=STEPS))
+    rng = torch.get_rng_state()
+    adapt(network, STEPS, leak="channel", batch=images()[:1] * 0 + 0.5)
+    drawn = torch.get_rng_state()
+    torch.set_rng_state(rng)
+    images()
+    assert torch.equal(torch.get_rng_state(), drawn)
 
 
 # --- every kind of network -----------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_a_folded_network_trains_no_gain_and_runs_its_readout_once(code: Encoder
     assert not [name for name, _ in folding.model.named_parameters() if name.endswith(("leak", "gain", "scale"))]
     last = count_operations(folding.model, values)[-1]
     assert (last.layer, len(last.per_step)) == ("readout.layer", 1)
-    assert [module.label for module in neurons_of(folding.model).values()][0] == "activation1"
+    assert next(module.label for module in neurons_of(folding.model).values()) == "activation1"
 
 
 def test_a_bare_body_keeps_its_train() -> None:

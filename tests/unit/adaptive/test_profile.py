@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikebridge import IF, LIF, Direct, GroupNeuron, Hybrid, Latency, OverTime, SpikingNetwork
+from spikebridge import IF, LIF, Direct, GroupNeuron, Hybrid, Latency, OverTime, SpikingNetwork, StepReadout
 from spikebridge.adaptive import adapt, fold_adaptive, step_profile
 from spikebridge.measure import count_operations, record_spikes
 
@@ -30,11 +30,8 @@ def test_a_profile_has_every_neuron_in_the_order_it_runs(host: str) -> None:
         assert neuron.gain == tuple(module.gain.tolist())
         assert neuron.rates == pytest.approx([step.mean().item() for step in train], abs=1e-6)
         assert neuron.rate == pytest.approx(train.mean().item(), abs=1e-6)
-    assert list(profile.scales.values()) == [
-        tuple(part.scale.tolist())
-        for part in network.modules()
-        if hasattr(part, "scale") and part.scale is not None and not isinstance(part.scale, float)
-    ]
+    readout = next(module for module in network.modules() if isinstance(module, StepReadout))
+    assert list(profile.scales.values()) == [tuple(readout.scale.tolist())]
     assert (profile.time_steps, profile.samples) == (STEPS, 4)
 
 
