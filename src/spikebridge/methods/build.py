@@ -32,8 +32,7 @@ def split_for(config: TrainConfig) -> Split:
 
     Raises:  ValueError, DataError: as ``load``.
     """
-    is_recorded = config.model.is_spiking and config.model.encoder == "Recorded"
-    time_steps = config.data.time_steps or (config.model.time_steps if is_recorded else None)
+    time_steps = config.model.time_steps if config.model.takes_recordings else None
     return load(config.data.name, root=config.data.root, seed=config.seed, time_steps=time_steps)
 
 
@@ -72,25 +71,31 @@ def _spiking(config: ModelConfig, body: nn.Module, unit: tuple[int, ...]) -> nn.
 
 
 def _image_of(config: ModelConfig, unit: tuple[int, ...]) -> tuple[int, ...]:
-    """[channels, side, side] of what the first layer sees at one step."""
-    image = unit[1:] if config.is_spiking and config.encoder == "Recorded" else unit
-    if len(image) == 3 and image[1] == image[2]:
-        if image != unit and unit[0] != config.time_steps:
+    """[channels, side, side] of what the first layer sees, in an image or in a frame of a recording."""
+    if config.takes_recordings:
+        if len(unit) != 4:
+            raise ValueError(
+                f"model.encoder Recorded expects recordings [time, channels, height, width]; the data has samples of "
+                f"shape {list(unit)}. Choose a set of events, or a code, such as --model.encoder Direct."
+            )
+        if unit[0] != config.time_steps:
             raise ValueError(
                 f"model.time_steps expects the frames of a recording, {unit[0]}; got {config.time_steps}. Pass "
                 f"--model.time_steps {unit[0]}, or load recordings of {config.time_steps} frames."
             )
-        return image
-    if len(unit) == 4 and image == unit:
+        unit = unit[1:]
+    elif len(unit) == 4:
         raise ValueError(
             f"model.name '{config.name}' expects images; the data has recordings [time, channels, height, width] of "
-            f"shape {list(unit)}, which are trains already. Take a neuron as --model.activation and "
-            f"--model.encoder Recorded."
+            f"shape {list(unit)}, which are trains already. Pass --model.encoder Recorded and a neuron as "
+            f"--model.activation."
         )
-    raise ValueError(
-        f"model.name '{config.name}' expects square images [channels, height, width]; the data has samples of "
-        f"shape {list(unit)}. Choose an image set, or train a network of your own from Python (docs/training.md)."
-    )
+    if len(unit) != 3 or unit[1] != unit[2]:
+        raise ValueError(
+            f"model.name '{config.name}' expects square images [channels, height, width]; the data has samples of "
+            f"shape {list(unit)}. Choose an image set, or train a network of your own from Python (docs/training.md)."
+        )
+    return unit
 
 
 def hybrid_options(config: ModelConfig) -> dict[str, Any]:

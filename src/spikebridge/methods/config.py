@@ -213,12 +213,17 @@ class TrainConfig:
 
     def _check_recordings(self) -> None:
         """What is a train already has its own number of steps, and no way to be shifted or mirrored as one image."""
-        if self.model.encoder != "Recorded" or not self.model.is_spiking:
+        if not self.model.takes_recordings:
+            if self.data.time_steps is not None:
+                raise ValueError(
+                    f"data.time_steps is of recordings, which model.encoder Recorded takes; got "
+                    f"{self.data.time_steps} and model.encoder {self.model.encoder}. Leave it out."
+                )
             return
         if self.data.time_steps not in (None, self.model.time_steps):
             raise ValueError(
                 f"data.time_steps and model.time_steps are one T for recordings; got {self.data.time_steps} and "
-                f"{self.model.time_steps}. Leave data.time_steps out."
+                f"{self.model.time_steps}. Leave data.time_steps out: model.time_steps is both."
             )
         if self.data.is_augmented:
             raise ValueError(

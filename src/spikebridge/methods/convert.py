@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,9 +12,8 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from ..conversion import convert, explain
-from ..data import load
 from ..training.checkpoint import load_weights
-from .build import network_for
+from .build import network_for, split_for
 from .commands import ConvertConfig
 from .settings import read_config
 
@@ -65,7 +65,8 @@ def _of_run(folder: Path, config: ConvertConfig) -> tuple[nn.Module, Tensor | No
             f"torchvision.models:resnet18"
         )
     trained = read_config(folder / "config.yaml")
-    split = load(trained.data.name, root=config.root or trained.data.root, seed=trained.seed)
+    data = trained.data if config.root is None else replace(trained.data, root=config.root)
+    split = split_for(replace(trained, data=data))
     network, _ = network_for(trained, split)
     load_weights(network, folder / "best.safetensors")
     samples = split.train[: min(CALIBRATION_SAMPLES, len(split.train))][0]

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..data import load
 from ..measure import RunRecord
-from .build import network_for
+from .build import network_for, split_for
 from .commands import EvaluateConfig
 from .config import ConversionConfig
 from .settings import as_plain, read_config
@@ -31,7 +30,7 @@ def run(config: EvaluateConfig, *, console: Console | None = None) -> RunRecord:
     data = trained.data if config.root is None else dataclasses.replace(trained.data, root=config.root)
     conversion = _merged(trained.conversion, config)
     trained = dataclasses.replace(trained, data=data, conversion=conversion, accelerator=config.accelerator)
-    split = load(data.name, root=data.root, seed=trained.seed)
+    split = split_for(trained)
     network, _ = network_for(trained, split)
     began = time.perf_counter()
     networks = evaluate(trained, network, split, checkpoint=_checkpoint(config))

@@ -97,6 +97,11 @@ class ModelConfig:
         return self.activation in NEURONS and not self.has_branches
 
     @property
+    def takes_recordings(self) -> bool:
+        """Whether the values are trains already."""
+        return self.is_spiking and self.encoder == "Recorded"
+
+    @property
     def has_branches(self) -> bool:
         """Whether the model is built of hybrid blocks, whose settings are ``hybrid``."""
         return "branches" in inspect.signature(MODELS[self.name]).parameters

@@ -35,7 +35,7 @@ class Parser(ArgumentParser):
 
     def _reworded(self, message: str) -> str:
         """What has the wrong type: got and expected, in a user's words."""
-        if section := re.match(r"Parser key \"(\w+)\":\s+Unable to load config '?\"?(.*?)'?\"?\s", message):
+        if section := re.match(r"Parser key \"([\w.]+)\":\s+Unable to load config '?\"?(.*?)'?\"?\s", message):
             return f"{section[1]} expects settings of its own, such as --{section[1]}.NAME VALUE; got {section[2]!r}"
         found = _TYPED.match(message)
         kind = self._kinds().get(found["key"]) if found else None

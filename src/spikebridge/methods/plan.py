@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import yaml
 from rich.console import Console
 
-from ..data import load
 from ..training.fitting import check_start
-from .build import build_learner, machines_of, network_for
+from .build import build_learner, machines_of, network_for, split_for
 from .config import TrainConfig
 from .folder import check_folder
 from .memory import activation_bytes, weight_bytes
@@ -42,7 +41,7 @@ def plan(config: TrainConfig, *, resume: bool = False) -> Plan:
 
     Raises:  ValueError, OSError: whatever would keep the run from starting.
     """
-    split = load(config.data.name, root=config.data.root, seed=config.seed)
+    split = split_for(config)
     network, classes = network_for(config, split)
     check_folder(config, resume=resume)
     learner = build_learner(config, network, classes=classes, compiled=False)

@@ -29,7 +29,8 @@ def evaluate(config: TrainConfig, network: nn.Module, split: Split, *, checkpoin
     network = network.float().to(device=device_for(config.accelerator), memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     batches: DataLoader[Any] = DataLoader(split.test, batch_size=256)
     model, steps = config.model, config.model.time_steps
-    label = f"{model.activation} {'SNN' if model.is_spiking else 'ANN'}"
+    adaptive = "adaptive " if model.adaptive.is_on else ""
+    label = f"{adaptive}{model.activation} {'SNN' if model.is_spiking else 'ANN'}"
     levels = model.levels if model.activation in ("QCFS", "GroupNeuron") else 1
     if model.is_spiking:
         return [measure(network, batches, name=label, kind="snn", bits=bits_of(levels, steps))]

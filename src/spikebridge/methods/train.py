@@ -10,10 +10,10 @@ from rich.console import Console
 from torch import nn
 
 from ..core.process import rank
-from ..data import Split, load
+from ..data import Split
 from ..measure import RunRecord
 from ..training import BEST, Batches, EpochLines, Fitted, compiler_problem, fit
-from .build import build_learner, machines_of, network_for
+from .build import build_learner, machines_of, network_for, split_for
 from .config import TrainConfig
 from .folder import RECORD, run_folder
 from .settings import as_plain
@@ -42,7 +42,7 @@ def run(
             processes LostProcessError, where another one has ended.
     """
     console = console or Console()
-    split = load(config.data.name, root=config.data.root, seed=config.seed)
+    split = split_for(config)
     network, classes = network_for(config, split)
     with run_folder(config, resume=resume):
         fitted = _train(config, network, split, classes, resume=resume, callbacks=callbacks, console=console)
