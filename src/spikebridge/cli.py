@@ -11,6 +11,8 @@ from . import __version__
 from .core.process import LostProcessError, rank, speaks
 from .methods.commands import ConvertConfig, DemoConfig, EvaluateConfig
 from .methods.memory import memory_problem
+from .methods.reconstruct_config import PolishConfig
+from .methods.reconstruct_settings import reconstruct_parser, to_reconstruction
 from .methods.settings import Parser, to_config, train_parser
 
 _PURPOSE = "Cross between artificial and spiking neural networks."
@@ -65,6 +67,16 @@ def _build() -> Parser:
     )
     convert.add_class_arguments(ConvertConfig, skip={"target", "explain"})
     commands.add_subcommand("convert", convert, help="convert a network, call by call; --explain needs no data")
+    rebuild = reconstruct_parser()
+    commands.add_subcommand(
+        "reconstruct", rebuild, help="solve a readout on spiking units to the optimum, and make a network of both"
+    )
+    polish = Parser(
+        description="Solve the readout of a trained run anew, with a proof, and prune what it does not need."
+    )
+    polish.add_argument("run", type=Path, help="the run's folder, with its config.yaml")
+    polish.add_class_arguments(PolishConfig, skip={"run"})
+    commands.add_subcommand("polish", polish, help="solve the readout of a trained run anew, and prune it")
     report = Parser(description="One page from the records of one or more runs.")
     report.add_argument(
         "runs", nargs="+", type=Path, help="folders of runs, or files of records (record.json, records.jsonl)"
@@ -120,6 +132,18 @@ def _convert(settings: Any) -> int:
     return 0 if convert.run(ConvertConfig(**settings.as_dict())) else 1
 
 
+def _reconstruct(settings: Any) -> None:
+    from .methods import reconstruct
+
+    reconstruct.run(to_reconstruction(reconstruct_parser(), settings))
+
+
+def _polish(settings: Any) -> None:
+    from .methods import polish
+
+    polish.run(PolishConfig(**settings.as_dict()))
+
+
 def _report(settings: Any) -> None:
     from .methods import reporting
 
@@ -141,6 +165,8 @@ _COMMANDS: dict[str, Callable[[Any], int | None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "convert": _convert,
+    "reconstruct": _reconstruct,
+    "polish": _polish,
     "report": _report,
     "data": _data,
 }

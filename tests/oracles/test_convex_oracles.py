@@ -33,7 +33,9 @@ def losses_of(cvxpy: Any, loss: str, scores: Any, wanted: NDArray[Any]) -> Any:
     }[loss]()
 
 
-def best_by_cvxpy(matrix: NDArray[Any], wanted: NDArray[Any], case: dict[str, Any], strength: float, ridge: float) -> float:
+def best_by_cvxpy(
+    matrix: NDArray[Any], wanted: NDArray[Any], case: dict[str, Any], strength: float, ridge: float
+) -> float:
     cvxpy = pytest.importorskip("cvxpy", reason="cvxpy is not installed")
     outputs = {"softmax": 3, "squared": 3}.get(case["loss"], 1)
     weights = cvxpy.Variable((matrix.shape[1], outputs))

@@ -1,5 +1,7 @@
 """Data sets by name: ``get`` fetches one, ``load`` gives its three parts, ``listing`` names them all."""
 
+from .addition import addition as addition
+from .addition import sums as sums
 from .catalogue import COLLECTIONS as COLLECTIONS
 from .catalogue import find as find
 from .collection import Collection as Collection
@@ -11,11 +13,13 @@ from .events import Frames as Frames
 from .fetching import Listed as Listed
 from .fetching import get as get
 from .fetching import listing as listing
+from .first_last_xor import first_last_xor as first_last_xor
 from .loading import load as load
 from .progress import Progress as Progress
 from .progress import progress_bar as progress_bar
 from .samples import Samples as Samples
 from .samples import Stored as Stored
+from .sequential import in_chunks as in_chunks
 from .sources import Debian as Debian
 from .sources import Npm as Npm
 from .sources import PyPI as PyPI

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -119,18 +120,33 @@ def accuracy(network: SpikingNetwork, samples: Samples, task: Task) -> dict[str,
     questions = [Questions((classes,)) for classes in task.heads]
     right = torch.zeros(len(task.heads) + 1, dtype=torch.double)
     asked = 0
+    network = at_length(network, samples[0][0].shape[0])
     for values, targets in DataLoader(samples, batch_size=BATCH):
         with torch.no_grad():
             outputs = outputs_over_time(network, values)
         alone = [
             question.right(part, targets if targets.ndim == 1 else targets[..., place : place + 1])
-            for place, (question, part) in enumerate(zip(questions, outputs.split(task.heads, -1), strict=True))
+            for place, (question, part) in enumerate(
+                zip(questions, torch.split(outputs, list(task.heads), -1), strict=True)
+            )
         ]
         answers = torch.stack([*alone, torch.stack(alone).all(0)])
         right += answers.flatten(1).double().sum(1)
         asked += answers[0].numel()
     shares = (right / max(1, asked)).tolist()
     return {**{str(place): share for place, share in enumerate(shares[:-1])}, "all": shares[-1]}
+
+
+def at_length(network: SpikingNetwork, time_steps: int) -> SpikingNetwork:
+    """The same layers for inputs of another number of steps; they are shared where it is the same.
+
+    Of use where every step is answered: a readout of counts or of all steps was solved for its own T.
+    """
+    if network.encoder.time_steps == time_steps:
+        return network
+    encoder = copy.deepcopy(network.encoder)
+    encoder.time_steps = time_steps
+    return SpikingNetwork(copy.deepcopy(network.body), encoder=encoder).eval()
 
 
 def units_of(network: SpikingNetwork) -> list[int]:
@@ -163,8 +179,8 @@ def _say(record: RunRecord, found: Found, console: Console) -> None:
     for place, head in enumerate(found.heads):
         certificate, point = head.chosen.solution.certificate, head.chosen
         lines.append(
-            f"question {place}: objective {certificate.primal:.6g}, within {certificate.relative_gap:.1e} of the best on "
-            f"these units; lambda = {point.share:.3g} of the largest; {len(point.solution.support)} inputs"
+            f"question {place}: objective {certificate.primal:.6g}, within {certificate.relative_gap:.1e} of the best "
+            f"on these units; lambda = {point.share:.3g} of the largest; {len(point.solution.support)} inputs"
         )
     lines.append(f"units: {' -> '.join(map(str, record.results['units']))}, of {found.drawn} in the last layer")
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

@@ -93,7 +93,8 @@ def _solved(
     merged = merge_rows(dictionary, targets)
     problem: dict[str, Any] = {"loss": "softmax", "penalty": config.penalty, "intercept": True, "classes": classes}
     problem["sample_weight"] = merged.weights
-    largest = lambda_max(merged.dictionary, merged.targets, **problem)
+    # Where no unit ever fires it is 0, and any strength keeps all weights at 0.
+    largest = lambda_max(merged.dictionary, merged.targets, **problem) or 1.0
     path: list[Point] = []
     for share in np.geomspace(1.0, config.lowest, config.strengths)[1:]:
         solution = fit_sparse(

@@ -1,0 +1,244 @@
+"""Claim: where a readout solved to the optimum on drawn or trained units beats training by surrogate gradients.
+
+Splits are by distinct input: no test string, pair of numbers or image is in training. Strengths, and the epoch of
+surrogate training, are chosen on validation data; test accuracy is reported.
+
+- xor: FIRST-LAST-XOR of T = 6, 8, 11, 14 bits; all strings, 60 % in training.
+- addition: bases 2, 3 and 5; digit and carry at every step, and both right; also 2, 4 and 10 times as long.
+- mnist: sequential MNIST in T = 4 and 14 pieces, 2,000 training images.
+- n-mnist: recordings in 10 frames, 1,000 in training (a small file in the place of the archives, docs/data.md).
+- width, depth, size, leak: of the drawn units on xor of 11 bits.
+
+Methods: "surrogate" trains a network as a whole; "gaussian" draws its units and solves the readout; "trained" solves it
+on a surrogate-trained network's units; "fine-tuned" trains on from "gaussian"; "stacked" chooses layer by layer. Beside
+them ridge and logistic regression on the analog membranes of the same drawn units, and on the inputs.
+
+Every line has accuracies of all parts, objective and relative gap. Resumes where it stopped: what
+results/reconstruction.jsonl has is skipped.
+Run: python benchmarks/reconstruction.py EXPERIMENT [--seeds 0 1 2] [--first CELLS] [--root FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from spikebridge.convex import Membrane, SpikeFeatures, spike_dictionary
+from spikebridge.data import Samples
+from spikebridge.measure.record import environment
+from spikebridge.methods.reconstruct import find, results_of
+from spikebridge.methods.reconstruct_config import (
+    ReadoutConfig,
+    ReconstructConfig,
+    SurrogateConfig,
+    TaskConfig,
+    WitnessConfig,
+)
+from spikebridge.methods.solving import in_rows
+from spikebridge.methods.tasks import Task, task_for
+from spikebridge.methods.units import drawn
+
+RESULTS = Path(__file__).parent / "results" / "reconstruction.jsonl"
+Cell = dict[str, Any]
+
+SOLVED = ("surrogate", "gaussian", "trained", "fine-tuned", "stacked")
+ANALOG = ("ridge, membranes", "logistic, membranes", "ridge, inputs", "logistic, inputs")
+IMAGES: Cell = {"widths": [512], "decay": 0.5, "read": "every", "scaling": "critical"}
+STEPS_OF_TRAINING, MOST_EPOCHS = 2500, 250
+"""Optimiser steps of surrogate training, in whole epochs, but no more than so many epochs."""
+FEWER_EPOCHS = {"mnist": 60, "n-mnist": 40}
+
+
+def xor() -> Iterator[Cell]:
+    """Every method at every length."""
+    for length in (6, 8, 11, 14):
+        for method, read in itertools.product(SOLVED, ("count", "last")):
+            yield {"task": "first-last-xor", "time_steps": length, "method": method, "read": read}
+        yield from ({"task": "first-last-xor", "time_steps": length, "method": method} for method in ANALOG)
+
+
+def addition() -> Iterator[Cell]:
+    """Every method that answers at every step, and inputs of one step alone."""
+    for base in (2, 3, 5):
+        for method in (*SOLVED[:4], "logistic, inputs"):
+            yield {"task": "addition", "base": base, "method": method, "widths": [512]}
+
+
+def mnist() -> Iterator[Cell]:
+    """Every method on images in pieces."""
+    for steps in (4, 14):
+        for method in (*SOLVED[:4], *ANALOG):
+            yield IMAGES | {"task": "mnist", "time_steps": steps, "train": 2000, "validation": 1000, "method": method}
+
+
+def n_mnist() -> Iterator[Cell]:
+    """Every method on recordings."""
+    for method in SOLVED[:4] + ANALOG:
+        yield IMAGES | {"task": "n-mnist", "time_steps": 10, "method": method}
+
+
+def width() -> Iterator[Cell]:
+    """Drawn units, from few to many."""
+    yield from (ABLATED | {"widths": [units]} for units in (128, 256, 512, 1024, 2048, 4096))
+
+
+def depth() -> Iterator[Cell]:
+    """Layers, drawn at once or in turn."""
+    for layers in (1, 2, 3):
+        yield from (
+            ABLATED | {"widths": [512] * (layers - 1) + [1024], "method": each} for each in ("gaussian", "stacked")
+        )
+
+
+def size() -> Iterator[Cell]:
+    """Training strings."""
+    yield from (
+        ABLATED | {"train": samples, "method": method} for samples in (100, 300, 600, 1200) for method in SOLVED[:2]
+    )
+
+
+def leak() -> Iterator[Cell]:
+    """Decays of the membrane, and what is read."""
+    for decay, read in itertools.product((0.5, 0.8, 0.9, 0.95, 0.99), ("last", "count")):
+        yield ABLATED | {"decay": decay, "read": read}
+
+
+ABLATED: Cell = {"task": "first-last-xor", "time_steps": 11, "method": "gaussian"}
+EXPERIMENTS = {
+    "xor": xor,
+    "addition": addition,
+    "mnist": mnist,
+    "n-mnist": n_mnist,
+    "width": width,
+    "depth": depth,
+    "size": size,
+    "leak": leak,
+}
+
+
+def configured(cell: Cell, *, seed: int, root: Path | None) -> ReconstructConfig:
+    """The settings of a cell; those of a stacked network of one width get a layer below it."""
+    own = {name: cell[name] for name in ("time_steps", "train", "validation", "base") if name in cell}
+    units = {name: cell[name] for name in ("widths", "decay", "read", "scaling") if name in cell}
+    is_large = cell["task"] in FEWER_EPOCHS
+    method = cell["method"] if cell["method"] in SOLVED else "gaussian"
+    if method == "stacked" and "widths" not in units:
+        units["widths"] = [512, 1024]
+    witnesses = replace(WitnessConfig(), **{**units, "widths": tuple(units.get("widths", WitnessConfig().widths))})
+    return ReconstructConfig(
+        name="benchmark",
+        method="gaussian" if method == "fine-tuned" else method,
+        fine_tune=method == "fine-tuned",
+        seed=seed,
+        task=TaskConfig(name=cell["task"], root=root, **own),
+        witnesses=witnesses,
+        readout=ReadoutConfig(strengths=6, lowest=3e-3, tol=1e-2) if is_large else ReadoutConfig(lowest=1e-3),
+    )
+
+
+def solved(config: ReconstructConfig, task: Task) -> dict[str, Any]:
+    """One network of ours."""
+    batch = 32 if len(task.split.train) < 1000 else 128
+    epochs = max(1, round(STEPS_OF_TRAINING * batch / len(task.split.train)))
+    surrogate = SurrogateConfig(
+        epochs=min(epochs, FEWER_EPOCHS.get(config.task.name, MOST_EPOCHS)), batch_size=batch, rate=1e-2
+    )
+    found = find(replace(config, surrogate=surrogate), task)
+    results = results_of(found, task)
+    heads = [head["chosen"] for head in results.pop("heads")]
+    return {**results, "heads": heads, "surrogate": vars(surrogate)}
+
+
+def analog(config: ReconstructConfig, task: Task, method: str) -> dict[str, Any]:
+    """Ridge or logistic regression, its strength chosen on validation data."""
+    name, of = method.split(", ")
+    see = _membranes(config, task) if of == "membranes" else _inputs(task)
+    parts = {key: (see(part), in_rows(part.labels)) for key, part in {**task.split._asdict(), **task.longer}.items()}
+    rights = []
+    for place in range(len(task.heads)):
+        kinds = [_ridge(power) if name == "ridge" else _logistic(power) for power in range(-3, 4)]
+        fitted = [kind.fit(parts["train"][0], parts["train"][1][:, place]) for kind in kinds]
+        judged, wanted = parts["validation"]
+        best = max(fitted, key=lambda model: float((model.predict(judged) == wanted[:, place]).mean()))
+        rights.append({key: best.predict(seen) == labels[:, place] for key, (seen, labels) in parts.items()})
+    return {
+        "accuracy": {
+            key: {
+                **{str(place): float(right[key].mean()) for place, right in enumerate(rights)},
+                "all": float(np.all([right[key] for right in rights], axis=0).mean()),
+            }
+            for key in parts
+        }
+    }
+
+
+def _membranes(config: ReconstructConfig, task: Task) -> Any:
+    body = drawn(task, config.witnesses, seed=config.seed)
+    features = SpikeFeatures(body, encoder=task.encoder, features=(Membrane(),))
+
+    def see(part: Samples) -> Any:
+        made = spike_dictionary(features, part.tensors[0])
+        return made.take(np.arange(made.shape[1]))
+
+    return see
+
+
+def _inputs(task: Task) -> Any:
+    """All inputs of a sample; of a task that asks at every step, those of the step."""
+    return lambda part: (
+        part.tensors[0].flatten(0, 1).numpy() if task.is_per_step else part.tensors[0].flatten(1).numpy()
+    )
+
+
+def _ridge(power: int) -> Any:
+    return make_pipeline(StandardScaler(), RidgeClassifier(alpha=10.0**power))
+
+
+def _logistic(power: int) -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=10.0**power, max_iter=200))
+
+
+def main() -> None:
+    """Run what is missing, a line each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--first", type=int, help="only so many cells")
+    parser.add_argument("--root", type=Path, help="folder of all data sets")
+    parser.add_argument("--file", type=Path, default=RESULTS, help="where lines are read from and appended to")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    options.file.touch()
+    done = [json.loads(line) for line in options.file.read_text().splitlines()]
+    cells = list(EXPERIMENTS[options.experiment]())[: options.first]
+    for seed, cell in itertools.product(options.seeds, cells):
+        key = {"experiment": options.experiment, "cell": cell, "seed": seed}
+        if any(all(line[name] == value for name, value in key.items()) for line in done):
+            continue
+        config = configured(cell, seed=seed, root=options.root)
+        task = task_for(config.task, seed=seed)
+        began = time.perf_counter()
+        is_ours = cell["method"] in SOLVED
+        found = solved(config, task) if is_ours else analog(config, task, cell["method"])
+        line = {**key, **found, "seconds": time.perf_counter() - began}
+        rights = {part: round(each["all"], 4) for part, each in found["accuracy"].items()}
+        print(key, rights, f"{line['seconds']:.1f} s", flush=True)
+        with options.file.open("a") as file:
+            file.write(json.dumps({**line, "environment": environment()}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
