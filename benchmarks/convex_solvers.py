@@ -191,7 +191,7 @@ def measure(case: str, solver: str, tol: float, folder: Path, *, limit: float) -
         "peak_mb": round(float(found["peak"]), 1),
         "objective": judged.primal,
         "relative_gap": judged.relative_gap,
-        "support": int(np.count_nonzero(np.asarray(found["weights"]).any(axis=-1))),
+        "support": int(np.count_nonzero(found["weights"].reshape(len(found["weights"]), -1).any(axis=1))),
     }
 
 

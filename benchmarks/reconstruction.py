@@ -31,13 +31,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from spikebridge.convex import Membrane, SpikeFeatures, spike_dictionary
-from spikebridge.data import Samples
+from spikebridge.data import Samples, Split, Stored
 from spikebridge.measure.record import environment
 from spikebridge.methods.reconstruct import find, results_of
 from spikebridge.methods.reconstruct_config import (
@@ -149,6 +150,14 @@ def configured(cell: Cell, *, seed: int, root: Path | None) -> ReconstructConfig
     )
 
 
+def in_memory(task: Task) -> Task:
+    """Recordings are binned once and not in every epoch; all other samples are in memory anyway."""
+    if task.units != 2 * 34 * 34:
+        return task
+    parts = [Samples(Stored(part.tensors[0].to(torch.uint8)), part.labels) for part in task.split]
+    return replace(task, split=Split(*parts))
+
+
 def solved(config: ReconstructConfig, task: Task) -> dict[str, Any]:
     """One network of ours."""
     batch = 32 if len(task.split.train) < 1000 else 128
@@ -229,7 +238,7 @@ def main() -> None:
         if any(all(line[name] == value for name, value in key.items()) for line in done):
             continue
         config = configured(cell, seed=seed, root=options.root)
-        task = task_for(config.task, seed=seed)
+        task = in_memory(task_for(config.task, seed=seed))
         began = time.perf_counter()
         is_ours = cell["method"] in SOLVED
         found = solved(config, task) if is_ours else analog(config, task, cell["method"])

@@ -11,6 +11,7 @@ from .duplicates import Distinct as Distinct
 from .duplicates import MergedRows as MergedRows
 from .duplicates import distinct as distinct
 from .duplicates import merge_rows as merge_rows
+from .estimator import ConvexSNNClassifier as ConvexSNNClassifier
 from .exact import ExactProducts as ExactProducts
 from .exact import exact_rmatvec as exact_rmatvec
 from .features import Count as Count
@@ -39,6 +40,8 @@ from .polish import PolishedHead as PolishedHead
 from .polish import polish as polish
 from .pool import WitnessPool as WitnessPool
 from .problem import Problem as Problem
+from .reconstruct import exact_readout as exact_readout
+from .reconstruct import reconstruct as reconstruct
 from .sharded import ShardedDictionary as ShardedDictionary
 from .snapping import OnGrid as OnGrid
 from .snapping import snapped as snapped
