@@ -30,7 +30,7 @@ def table(lines: Lines) -> str:
     for runs in cells.values():
         key = json.dumps({name: value for name, value in runs[0]["cell"].items() if name != "read"})
         best[key] = max(best.get(key, runs), runs, key=validation)
-    rows_of = [runs for runs in (best if varies_in_method(best) else cells).values()]
+    rows_of = list((best if varies_in_method(best) else cells).values())
     settings = list(dict.fromkeys(name for runs in rows_of for name in runs[0]["cell"]))
     parts = list(dict.fromkeys(part for runs in rows_of for part in runs[0]["accuracy"]))
     header = [*settings, "seeds", *parts, "units", "gap", "seconds"]
