@@ -255,6 +255,11 @@ def _strengths(strengths: int | Sequence[float], seen: Seen, problem: dict[str, 
     if strengths < 1:
         raise ValueError(f"polish expects at least one strength; got {strengths}.")
     largest = lambda_max(seen.features, seen.targets, **problem)
+    if largest == 0.0:
+        raise ValueError(
+            "polish expects features that differ between samples; what arrives at the head is the same for all. Are "
+            "the units before it silent?"
+        )
     return [float(value) for value in largest * np.geomspace(0.3, 3e-4, strengths)]
 
 

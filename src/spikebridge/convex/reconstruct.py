@@ -15,7 +15,7 @@ from ..blocks import SpikingNetwork
 from .features import Membrane, MembraneAbove
 from .grid import quantum_for, rounded
 from .readout import SpikeReadout
-from .shrink import _cut
+from .shrink import cut
 from .spike_features import SpikeFeatures
 from .witnesses import as_layers, linears_of
 
@@ -177,7 +177,7 @@ def pruned(network: nn.Sequential, kept: Tensor) -> nn.Sequential:
         linear = layers[place]
         wide = linear.out_features
         for part in (linear, neurons[place]):
-            _cut(part, kept, wide)
+            cut(part, kept, wide)
         linear.out_features = len(kept)
         if place == 0:
             break

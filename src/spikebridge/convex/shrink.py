@@ -117,19 +117,19 @@ def _without(model: nn.Module, maker: str, head: str, kept: Tensor) -> nn.Module
     _put(result, head, _narrow(_linear(result, head), kept))
     layer = result.get_submodule(maker)
     wide = _outputs(layer)
-    _cut(layer, kept, wide)
+    cut(layer, kept, wide)
     is_behind = False
     for key, part in result.named_modules():
         is_behind |= key == maker
         if is_behind and key not in (maker, head) and not _outputs(part):
-            _cut(part, kept, wide)
+            cut(part, kept, wide)
     for attribute in ("out_features", "out_channels"):
         if hasattr(layer, attribute):
             setattr(layer, attribute, len(kept))
     return result
 
 
-def _cut(part: nn.Module, kept: Tensor, wide: int | None) -> None:
+def cut(part: nn.Module, kept: Tensor, wide: int | None) -> None:
     """Of every tensor with one entry per unit along its first axis, those that are kept."""
     for key, tensor in list(_own(part)):
         if tensor.ndim and tensor.shape[0] == wide:

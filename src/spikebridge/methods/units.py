@@ -28,8 +28,8 @@ from ..neurons import LIF
 from .reconstruct_config import WitnessConfig
 from .tasks import Task
 
-CALIBRATION = 512
-"""Training samples from which "critical" finds how strong weights are."""
+CALIBRATION, TRIED = 256, 256
+"""Training samples, and units of a layer, from which "critical" finds how strong weights are."""
 
 
 def read_of(body: nn.Module, task: Task, config: WitnessConfig) -> SpikeFeatures:
@@ -45,7 +45,9 @@ def drawn(task: Task, config: WitnessConfig, *, seed: int) -> nn.Sequential:
     scaling: Any = config.scaling
     if scaling == "critical":
         values, _ = task.split.train[: min(CALIBRATION, len(task.split.train))]
-        scaling = critical_scaling(values, encoder=task.encoder, widths=config.widths, rate=config.rate, **settings)
+        scaling = critical_scaling(
+            values, encoder=task.encoder, widths=config.widths, rate=config.rate, branches=_tried(config), **settings
+        )
     return gaussian_witness(task.units, config.widths, branches=config.branches, scaling=scaling, **settings)
 
 
@@ -89,6 +91,11 @@ def of_trained(network: SpikingNetwork, task: Task) -> nn.Sequential:
     """The units of a trained network, with weights moved to the grid of exact currents."""
     body, _ = before_readout(network)
     return perturbed_witness(body, copies=1, spread=0.0, grid=task.grid)
+
+
+def _tried(config: WitnessConfig) -> int:
+    """Branches of which a layer has about ``TRIED`` units."""
+    return max(1, TRIED // max(config.widths))
 
 
 def _features(config: WitnessConfig, time_steps: int) -> tuple[Feature, ...]:

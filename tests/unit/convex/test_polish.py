@@ -200,6 +200,14 @@ def test_what_cannot_be_is_refused(case: str) -> None:
         call()
 
 
+def test_a_network_whose_units_are_silent_is_refused() -> None:
+    network = made("spiking")
+    with torch.no_grad():
+        network.get_submodule("body.0.1").weight.zero_()
+    with pytest.raises(ValueError, match="Are the units before it silent"):
+        polish(network, TRAIN, VALIDATION)
+
+
 def test_an_iterator_is_read_once() -> None:
     network = made("analog")
     first = polish(network, iter(TRAIN), iter(VALIDATION), strengths=2)

@@ -105,6 +105,16 @@ def test_the_chosen_strength_is_the_strongest_of_the_best() -> None:
     assert all(point.solution.certificate.relative_gap <= 1e-3 for point in head.path)
 
 
+@pytest.mark.parametrize("task", ["xor", "images"])
+@pytest.mark.parametrize("rate", [0.1, 0.3])
+def test_critical_units_fire_as_often_as_they_are_told(task: str, rate: float) -> None:
+    witnesses = WitnessConfig(widths=(200, 200), scaling="critical", rate=rate, decay=0.5)
+    given = task_for(TASKS[task], seed=0)
+    values, _ = given.split.train.tensors
+    train = drawn(given, witnesses, seed=1)(given.encoder(values))
+    assert train.mean().item() == pytest.approx(rate, rel=0.25)
+
+
 def test_silent_units_give_a_network_that_answers_with_its_intercept() -> None:
     settings = config(witnesses=WitnessConfig(widths=(3,), decay=0.0, read="last"))
     given = task_for(settings.task, seed=0)
