@@ -42,7 +42,7 @@ Cell = dict[str, Any]
 def grid() -> Iterator[Cell]:
     """Surrogates with all that they can be combined with; those that decide most first."""
     cells: list[Cell] = []
-    for weights, rescale, edge in itertools.product(("value", "reversed"), ("none", "paper", "flat"), ("mask", "wrap")):
+    for rescale, weights, edge in itertools.product(("none", "paper", "flat"), ("value", "reversed"), ("mask", "wrap")):
         for surrogate in ("none", "straight_through", "sig_sine", "fourier_sine"):
             cell = {"surrogate": surrogate, "weights": weights}
             cell |= {} if surrogate == "none" else {"rescale": rescale}
