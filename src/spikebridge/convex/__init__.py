@@ -26,6 +26,8 @@ from .features import every_step as every_step
 from .fit import Solution as Solution
 from .fit import fit_sparse as fit_sparse
 from .fit import lambda_max as lambda_max
+from .generation import Generated as Generated
+from .generation import generate_columns as generate_columns
 from .losses import Loss as Loss
 from .margins import Hinge as Hinge
 from .margins import Logistic as Logistic
@@ -39,6 +41,10 @@ from .polish import Polished as Polished
 from .polish import PolishedHead as PolishedHead
 from .polish import polish as polish
 from .pool import WitnessPool as WitnessPool
+from .pricing import PoolPricer as PoolPricer
+from .pricing import Priced as Priced
+from .pricing import Pricer as Pricer
+from .pricing import ThresholdPricer as ThresholdPricer
 from .problem import Problem as Problem
 from .reconstruct import exact_readout as exact_readout
 from .reconstruct import reconstruct as reconstruct

@@ -96,6 +96,10 @@ class Problem:
         """The same problem at another lambda."""
         return replace(self, strength=float(strength))
 
+    def with_dictionary(self, dictionary: Dictionary) -> Problem:
+        """The same problem over other columns."""
+        return replace(self, dictionary=dictionary)
+
     def scores(self, weights: Floats, intercept: Floats) -> Floats:
         """D W + b: [n, C], from the rows of W that are not zero."""
         used = np.flatnonzero(weights.any(axis=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .certificate import EPSILON, Bound
+from .bounds import EPSILON, Bound
 from .losses import Floats
 from .problem import Problem
 
@@ -21,8 +21,8 @@ def centred_norms(problem: Problem) -> Floats:
 def may_be_used(problem: Problem, bound: Bound, gap: float, norms: Floats) -> NDArray[np.bool_]:
     """Gap-safe sphere: False only for columns whose weights are zero at every optimum.
 
-    The dual is 1 / (L max_i a_i)-strongly concave, L the loss's smoothness, so its optimum lies within
-    r = sqrt(2 gap L max_i a_i) of the point, and  size(d_j^T u) + r |d_j| < lambda  proves w_j = 0.
+    The dual optimum lies within r, :func:`sphere_radius`, of the point, so  size(d_j^T u) + r |d_j| < lambda  proves
+    w_j = 0.
 
     Args:
         problem: if its loss is not smooth (hinge), nothing is proven.
@@ -32,13 +32,21 @@ def may_be_used(problem: Problem, bound: Bound, gap: float, norms: Floats) -> ND
 
     Source:  Ndiaye, Fercoq, Gramfort, Salmon, JMLR 2017.
     """
-    smoothness = getattr(problem.loss, "smoothness", np.inf)
-    if not np.isfinite(smoothness):
+    radius = sphere_radius(problem, gap)
+    if not np.isfinite(radius):
         return np.ones(len(norms), dtype=np.bool_)
-    radius = np.sqrt(2.0 * (max(gap, 0.0) + EPSILON) * smoothness * problem.sample_weights.max())
     sizes = bound.factor * problem.penalty.sizes(bound.correlations).max(axis=1)
     slack = 1.0 + (problem.dictionary.shape[0] + 8) * EPSILON
     return np.asarray((sizes + radius * norms) * slack >= problem.strength)
+
+
+def sphere_radius(problem: Problem, gap: float) -> float:
+    """How far the dual optimum can be from a point with a gap:  r = sqrt(2 gap L max_i a_i), L the loss's smoothness.
+
+    The dual is 1 / (L max_i a_i)-strongly concave. Infinite for a loss that is not smooth.
+    """
+    smoothness = getattr(problem.loss, "smoothness", np.inf)
+    return float(np.sqrt(2.0 * (max(gap, 0.0) + EPSILON) * smoothness * problem.sample_weights.max()))
 
 
 def strong_rule(sizes: Floats, previous: float, strength: float) -> NDArray[np.intp]:

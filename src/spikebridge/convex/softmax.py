@@ -12,7 +12,7 @@ from .losses import Floats, Loss, finite_targets
 from .margins import entropy_terms, parabola_above
 
 SLACK = 1.0 - 2.0**-45
-"""Keeps the sum of a row's flows below its weight whatever the rounding of the sum."""
+"""Brings the sum of a row's flows below its weight where rounding has left it above."""
 
 
 class Softmax(Loss):
@@ -75,8 +75,11 @@ class Softmax(Loss):
     def into_domain(self, dual: Floats, targets: Floats, weights: Floats, quantum: float) -> Floats:
         flows = np.maximum(0.0, -dual) * (1.0 - targets)
         total = flows.sum(axis=1, keepdims=True)
-        room = np.minimum(1.0, SLACK * weights / np.maximum(total, np.finfo(np.float64).tiny))
-        return _from_flows(cut(flows * room, quantum), targets)
+        room = np.minimum(1.0, weights / np.maximum(total, np.finfo(np.float64).tiny))
+        flows = cut(flows * room, quantum)
+        too_much = flows.sum(axis=1) > weights[:, 0]
+        flows[too_much] = cut(SLACK * flows[too_much], quantum)
+        return _from_flows(flows, targets)
 
     def balanced(self, dual: Floats, targets: Floats, weights: Floats, quantum: float) -> Floats:
         """Cut flows between classes until as much leaves every class as enters it."""

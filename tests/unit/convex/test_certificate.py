@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spikebridge.convex import DenseDictionary, Problem, certify, fit_sparse, lambda_max
-from spikebridge.convex.certificate import feasible, lower_bound
+from spikebridge.convex.bounds import feasible, lower_bound
 
 from .readouts import LOSSES, PENALTIES, cases, features, name, targets
 
@@ -45,6 +45,20 @@ def test_the_dual_point_satisfies_its_constraints_in_exact_arithmetic(loss: str)
         for feature in range(6):
             correlation = sum(value for value, bit in zip(column, matrix[:, feature], strict=True) if bit)
             assert abs(factor * correlation) <= Fraction(0.01)
+
+
+def test_the_rounding_allowance_covers_columns_whose_sums_cancel() -> None:
+    """An offset of 1e8 in every column: float64 gets D^T u right to 1e-8 or so, not to the last bit."""
+    wanted, shifted = targets("logistic"), 1e8 + np.random.default_rng(0).normal(size=(70, 40))
+    for seed in range(10):
+        problem = Problem.of(shifted[:, 4 * seed : 4 * seed + 4], wanted, strength=1e-4, intercept=True)
+        bound = lower_bound(problem, 0.1 * np.random.default_rng(seed).random((70, 1)) * problem.targets)
+        column = [Fraction(value) for value in bound.point[:, 0].tolist()]
+        exact = [
+            abs(sum(value * Fraction(entry) for value, entry in zip(column, feature.tolist(), strict=True)))
+            for feature in shifted[:, 4 * seed : 4 * seed + 4].T
+        ]
+        assert Fraction(bound.factor) * max(exact) <= Fraction(1e-4)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from spikebridge.convex import Problem, fit_sparse, lambda_max
-from spikebridge.convex.certificate import lower_bound
-from spikebridge.convex.screening import centred_norms, may_be_used, strong_rule
+from spikebridge.convex.bounds import lower_bound
+from spikebridge.convex.screening import centred_norms, may_be_used, sphere_radius, strong_rule
 
 from .readouts import cases, features, name, targets
 
@@ -45,6 +45,19 @@ def test_the_radius_is_no_larger_than_it_must_be() -> None:
     bound = lower_bound(problem, best.dual_point)
     keep = may_be_used(problem, bound, best.certificate.gap, centred_norms(problem))
     assert np.flatnonzero(keep).tolist() == best.support.tolist()
+
+
+@pytest.mark.parametrize(("loss", "outputs"), [("logistic", 1), ("softmax", 2), ("squared", 3), ("squared-hinge", 1)])
+def test_the_sphere_holds_the_dual_optimum_and_no_smaller_one_would(loss: str, outputs: int) -> None:
+    """Where no constraint binds the optimum is the residual at zero, and the dual bends as little as it may there."""
+    wanted = targets(loss, outputs=outputs)
+    problem = Problem.of(features(), wanted, loss=loss, strength=100.0)
+    optimum = problem.residual(np.zeros_like(problem.targets))
+    primal = problem.loss_value(np.zeros_like(problem.targets))
+    bound = lower_bound(problem, 0.99 * optimum)
+    distance = np.linalg.norm(bound.factor * bound.point - optimum)
+    assert 0.98 * sphere_radius(problem, primal - bound.value) <= distance
+    assert distance <= sphere_radius(problem, primal - bound.value)
 
 
 def test_a_loss_with_a_kink_screens_nothing() -> None:

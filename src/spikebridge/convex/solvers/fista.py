@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..certificate import Bound, lower_bound
+from ..bounds import Bound, lower_bound
 from ..grid import EXACT_BITS, rounded
 from ..losses import Floats
 from ..problem import Problem

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..bounds import judged
 from ..certificate import certify_problem
 from ..losses import Floats
 from ..margins import Hinge
@@ -34,19 +35,20 @@ def through_smooth_losses(
     deadline = time.monotonic() + max_time
     width, rounds = FIRST_WIDTH, 0
     if weights.any() and certify_problem(problem, weights, intercept).relative_gap <= tol:
-        return Found(weights, intercept, problem.residual(problem.scores(weights, intercept)), rounds, True)
+        return Found(weights, intercept, judged(problem, weights, intercept)[1].point, rounds, True)
     for _ in range(MOST_STAGES):
         smooth = replace(problem, loss=problem.loss.smoothed(width))
         left = max(0.0, deadline - time.monotonic())
         found = solver(smooth, weights, intercept, tol=max(0.2 * tol, 0.02 * width), max_time=left)
         weights, intercept, rounds = found.weights, found.intercept, rounds + found.rounds
         ends = [(weights, intercept), _onto_kink(problem, weights, intercept, width)]
-        judged = [(certify_problem(problem, *end, dual_point=found.dual_point).relative_gap, end) for end in ends]
-        gap, end = min(judged, key=lambda pair: pair[0])
+        gaps = [(certify_problem(problem, *end, dual_point=found.dual_point).relative_gap, end) for end in ends]
+        gap, end = min(gaps, key=lambda pair: pair[0])
         if gap <= tol or time.monotonic() > deadline:
             break
         width *= NARROWING
-    return Found(*end, found.dual_point, rounds, gap <= tol)
+    _, bound = judged(problem, *end, dual_point=found.dual_point)
+    return Found(*end, bound.point, rounds, gap <= tol)
 
 
 def _onto_kink(problem: Problem, weights: Floats, intercept: Floats, width: float) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from ..certificate import Bound, lower_bound
+from ..bounds import Bound, lower_bound
 from ..losses import Floats
 from ..penalties import Group
 from ..problem import Problem
