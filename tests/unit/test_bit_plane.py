@@ -34,11 +34,9 @@ def shifted(level: Tensor, bits: int) -> Tensor:
 
 
 def slopes(surrogate: PlaneSurrogate, x: Tensor, *, bits: int = 8) -> Tensor:
-    """f_k'(x) of every plane by autograd, [plane, *x.shape], lowest first."""
-    x = x.detach().requires_grad_()
+    """f_k'(x) of every plane, [plane, *x.shape], lowest first."""
     weight = (2.0 ** torch.arange(bits, dtype=x.dtype)).reshape(-1, *[1] * x.ndim)
-    soft = surrogate.soft(x, weight, bits=bits)
-    return torch.stack([torch.autograd.grad(plane.sum(), x, retain_graph=True)[0] for plane in soft])
+    return surrogate.derivative(x, weight, bits=bits)
 
 
 def probed(encoder: BitPlane, values: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from .gradient import Surrogate as Surrogate
 from .gradient import Triangle as Triangle
 from .gradient import quantise as quantise
 from .gradient import straight_through as straight_through
+from .gradient import substitute as substitute
 from .neuron import Neuron as Neuron
 from .neuron import run as run
 from .planes import FourierSine as FourierSine

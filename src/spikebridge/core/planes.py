@@ -16,13 +16,16 @@ class PlaneSurrogate(ABC):
         B_k(x) = floor(x / c) mod 2.
 
     A bit is 0 on the first half of its period 2c and 1 on the second, so a stand-in falls and rises with
-    -sin(pi x / c). A subclass is a frozen dataclass that gives :meth:`soft`.
+    -sin(pi x / c). A subclass is a frozen dataclass that gives :meth:`soft`, and its :meth:`derivative` in closed form
+    where that is cheaper than differentiating.
 
     Attributes:
         is_periodic: the stand-in also falls at the ends of the range, where no bit changes (see ``BitPlane.edge``).
+        has_gradient: False leaves what is before the code out of the graph.
     """
 
     is_periodic = True
+    has_gradient = True
 
     @abstractmethod
     def soft(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
@@ -36,11 +39,27 @@ class PlaneSurrogate(ABC):
         Shapes:  x [batch, *unit], weight [plane, 1, ...] -> [plane, batch, *unit].
         """
 
+    def derivative(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
+        """The derivative of f_k by x, for every plane, from and to the same shapes."""
+
+        def soft(x: Tensor) -> Tensor:
+            return self.soft(x, weight, bits=bits)
+
+        slope: Tensor = torch.func.jvp(soft, (x,), (torch.ones_like(x),))[1]
+        return slope
+
 
 def _angle(x: Tensor, weight: Tensor) -> Tensor:
     """The angle pi x / c, reduced to one period; a division by a power of 2 and the reduction are exact."""
     turns = x / weight
     return math.pi * (turns - (2.0 * torch.floor(turns / 2.0)).detach())
+
+
+def _sigmoid_of_sine(alpha: float, x: Tensor, weight: Tensor) -> Tensor:
+    """The derivative of  sigmoid(alpha sin(pi x / c))."""
+    angle = _angle(x, weight)
+    soft = torch.sigmoid(alpha * torch.sin(angle))
+    return soft * (1.0 - soft) * torch.cos(angle) * (alpha * math.pi / weight)
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,9 @@ class SigSine(PlaneSurrogate):
     def soft(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
         return torch.sigmoid(self.alpha * torch.sin(_angle(x, weight)))
 
+    def derivative(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
+        return _sigmoid_of_sine(self.alpha, x, weight)
+
 
 @dataclass(frozen=True)
 class TanhSine(SigSine):
@@ -72,6 +94,9 @@ class TanhSine(SigSine):
 
     def soft(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
         return torch.sigmoid(2.0 * self.alpha * torch.sin(_angle(x, weight)))
+
+    def derivative(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
+        return _sigmoid_of_sine(2.0 * self.alpha, x, weight)
 
 
 @dataclass(frozen=True)
@@ -101,6 +126,16 @@ class FourierSine(PlaneSurrogate):
         series = sum((torch.sin(q * angle) / q for q in range(1, 2 * self.terms, 2)), torch.zeros_like(angle))
         return 0.5 - (2.0 / math.pi) * series + self.constant * x
 
+    def derivative(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
+        # One cosine for all terms:  cos((q + 2) a) = 2 cos(2 a) cos(q a) - cos((q - 2) a), and cos(-a) = cos(a).
+        before = latest = torch.cos(_angle(x, weight))
+        twice = 4.0 * latest.square() - 2.0
+        total = latest
+        for _ in range(1, self.terms):
+            before, latest = latest, twice * latest - before
+            total = total + latest
+        return -2.0 / weight * total + self.constant
+
 
 @dataclass(frozen=True)
 class StraightThrough(PlaneSurrogate):
@@ -116,12 +151,16 @@ class StraightThrough(PlaneSurrogate):
     def soft(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
         return x / (2.0**bits - 1.0) * torch.ones_like(weight)
 
+    def derivative(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
+        return torch.full_like(x, 1.0 / (2.0**bits - 1.0)) * torch.ones_like(weight)
+
 
 @dataclass(frozen=True)
 class NoGradient(PlaneSurrogate):
     """f_k(x) = 0:  nothing before the code learns from what is after it."""
 
     is_periodic = False
+    has_gradient = False
 
     def soft(self, x: Tensor, weight: Tensor, *, bits: int) -> Tensor:
         return torch.zeros_like(x) * torch.zeros_like(weight)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.encoder import Encoder
-from ..core.gradient import straight_through
+from ..core.gradient import substitute
 from ..core.planes import PLANE_SURROGATES, FourierSine, PlaneSurrogate, SigSine, TanhSine
 from ..core.ranges import ValueRange
 from ..core.shapes import SpikeTrain, Value
@@ -117,15 +117,9 @@ class BitPlane(Encoder):
 
     def emit(self, values: Value) -> SpikeTrain:
         intensity = values * self.levels
-        each = self.powers.to(intensity).reshape(-1, *[1] * values.ndim)
-        level = torch.floor(intensity + 0.5) if self.rounding == "round" else torch.floor(intensity)
-        planes = torch.floor((level if self.is_binary else intensity).clamp(0.0, self.levels) / each)
-        planes = torch.remainder(planes, 2.0)
-        if not self.is_binary:
-            planes = torch.where(each == 1.0, torch.remainder(intensity, 2.0), planes)
-        if not (torch.is_grad_enabled() and intensity.requires_grad):
-            return planes.detach()
-        return straight_through(planes, self._soft(intensity, each))
+        if not self.surrogate.has_gradient:
+            return self._planes(intensity).detach()
+        return substitute(intensity, self._planes, self._slopes)
 
     @property
     def step_weights(self) -> Tensor:
@@ -154,15 +148,28 @@ class BitPlane(Encoder):
         settings = ", ".join(f"{name}={getattr(self, name)}" for name in names)
         return settings if self.is_binary else f"{settings}, graded=True"
 
-    def _soft(self, intensity: Tensor, each: Tensor) -> Tensor:
+    def _planes(self, intensity: Tensor) -> Tensor:
+        each = self._weights_of(intensity)
+        level = torch.floor(intensity + 0.5) if self.rounding == "round" else torch.floor(intensity)
+        planes = torch.floor((level if self.is_binary else intensity).clamp(0.0, self.levels) / each)
+        planes = torch.remainder(planes, 2.0)
+        return planes if self.is_binary else torch.where(each == 1.0, torch.remainder(intensity, 2.0), planes)
+
+    def _slopes(self, intensity: Tensor) -> Tensor:
+        """What stands for the derivative of every plane: [plane, batch, *unit]."""
+        each = self._weights_of(intensity)
         is_rounded = self.rounding == "round" and self.is_binary
         at = intensity + (self.phase + (0.5 if is_rounded else 0.0))
-        soft = self.surrogate.soft(at, each, bits=self.bits)
+        slopes = self.surrogate.derivative(at, each, bits=self.bits)
         if self.edge == "mask" and self.surrogate.is_periodic:
             nearest = torch.floor(at / each + 0.5)
             inside = (nearest > 0) & (nearest < 2.0**self.bits / each)
-            soft = torch.where(inside, soft, soft.detach())
-        return soft * self.scales.to(intensity).reshape(each.shape)
+            slopes = torch.where(inside, slopes, 0.0)
+        return slopes * self.scales.to(intensity).reshape(each.shape)
+
+    def _weights_of(self, intensity: Tensor) -> Tensor:
+        """2^k of every plane, in the order of the code: [plane, 1, ...]."""
+        return self.powers.to(intensity).reshape(-1, *[1] * intensity.ndim)
 
 
 def reference_parity(*, surrogate: str = "fourier_sine") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..core.gradient import Rectangular, straight_through
+from ..core.gradient import Rectangular, substitute
 from ..core.ranges import Bounds, ValueRange
 from ..core.shapes import SpikeTrain, Value
 from .thresholds import IntervalCode, equal_mass, given_thresholds, uniform
@@ -122,10 +122,12 @@ class Latency(IntervalCode):
 
 def _reached(values: Value, threshold: float, *, start: float, end: float) -> Tensor:
     """1 where the values have reached a threshold, with a gradient of 1 / (end - start) between start and end."""
-    hard = (values >= threshold).to(values.dtype)
-    if not torch.is_grad_enabled():
-        return hard
-    return straight_through(hard, Rectangular().soft((values - (start + end) / 2) * (1.0 / (end - start))))
+    slope = 1.0 / (end - start)
+    return substitute(
+        values,
+        lambda values: (values >= threshold).to(values.dtype),
+        lambda values: slope * Rectangular().derivative((values - (start + end) / 2) * slope),
+    )
 
 
 def _named(name: str, time_steps: int, levels: int | None) -> tuple[float, ...]:
