@@ -8,12 +8,13 @@ same network with all three switches off.
 - switches: on the hybrid code, leak, gain and readout alone; all; per channel and class; each stem.
 - codes: thresholds and last frames of the latency code, the hybrid code with both kinds of thresholds, binary levels.
 - steps: T = 2 to 8, hybrid and adaptive against direct and frozen.
-- rivals: on the hybrid code with one stem, a learned decay that is the same at every step (PLIF), norms of each step,
-  and the ANN of the same layers.
+- rivals: on the hybrid code with one stem, a learned decay that is the same at every step (PLIF), norms with
+  statistics, or with a scale (and shift) of each step, and the ANN of the same layers.
 - events: all recordings of a set, each tested once by cross-validation; the network of the last epoch, without choice.
 
 Every line has validation accuracy, by which settings are chosen, and test accuracy; one of "events" has a fold's
-accuracy and which samples were wrong. Resumes where it stopped: what results/adaptive.jsonl has is skipped.
+accuracy and which samples were wrong. Resumes where it stopped: what results/adaptive.jsonl has is skipped, unless
+it was run with other settings: every line has a digest of the settings that its run was told, seed and folders aside.
 Run: python benchmarks/adaptive.py EXPERIMENT [--data digits] [--seeds 0 1 2] [--epochs N] [--first CELLS]
 """
 
@@ -25,7 +26,8 @@ import itertools
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +82,7 @@ def switches() -> Iterator[Cell]:
 
 def codes() -> Iterator[Cell]:
     """Codes with adaptive neurons."""
-    yield from (HYBRID | ADAPTIVE | {"thresholds": name} for name in ("uniform", "equal-mass"))
+    yield from (HYBRID | ADAPTIVE | {"thresholds": name} for name in ("uniform", "equal-mass", "standardised"))
     yield from (LATENCY | ADAPTIVE | {"thresholds": name} for name in ("uniform", "equal-mass"))
     yield from (LATENCY | ADAPTIVE | {"last_frame": mode} for mode in ("reference", "silent"))
     yield LATENCY | ADAPTIVE | {"encoder": "BinaryLevel"}
@@ -98,7 +100,7 @@ def rivals() -> Iterator[Cell]:
     yield frozen
     yield frozen | ADAPTIVE
     yield frozen | {"learn_decay": True}
-    yield from (frozen | {"norm": mode} for mode in ("per-step", "reference"))
+    yield from (frozen | {"norm": mode} for mode in ("per-step", "reference", "step-scale", "step-affine"))
     yield frozen | ADAPTIVE | {"norm": "per-step"}
     yield {"activation": "ReLU"}
 
@@ -131,6 +133,26 @@ def configured(config: TrainConfig, cell: Cell, *, seed: int, epochs: int) -> Tr
         own = {name: changes.pop(name) for name in {each.name for each in fields(kind)} & set(changes)}
         changes[section] = replace(getattr(model, section), **own)
     return replace(config, seed=seed, epochs=epochs, model=replace(model, **changes))
+
+
+def digest(config: TrainConfig) -> str:
+    """What tells the settings of two runs apart, whatever their seed and wherever their files are.
+
+    Settings at their defaults are left out, so that lines stay valid when the library has one setting more.
+    """
+    settings = chosen(replace(config, seed=0, output=Path(), data=replace(config.data, root=None)))
+    return sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def chosen(settings: Any) -> dict[str, Any]:
+    """What differs from the defaults, section by section."""
+    found: dict[str, Any] = {}
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        if value != default:
+            found[each.name] = chosen(value) if is_dataclass(value) else value
+    return found
 
 
 def one_run(config: TrainConfig) -> dict[str, Any]:
@@ -226,9 +248,10 @@ def main() -> None:
     for seed, cell, fold in itertools.product(options.seeds, cells, range(options.folds if is_crossed else 1)):
         key = {"experiment": options.experiment, "data": options.data, "cell": cell, "seed": seed, "epochs": epochs}
         key |= {"fold": fold, "folds": options.folds} if is_crossed else {}
+        config = configured(base, cell, seed=seed, epochs=epochs)
+        key["config"] = digest(config)
         if any(all(line.get(name) == value for name, value in key.items()) for line in lines):
             continue
-        config = configured(base, cell, seed=seed, epochs=epochs)
         found = one_fold(config, values, labels, fold=fold, folds=options.folds) if is_crossed else one_run(config)
         print(key, {name: value for name, value in found.items() if name != "learned"}, flush=True)
         with options.file.open("a") as file:

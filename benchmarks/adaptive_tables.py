@@ -6,6 +6,8 @@ Student's t. "Against frozen" is against the cell of the same settings with all 
 Cross-validation ("events") pools the folds of a seed, so that every sample was tested once: its intervals are 95 % of
 Clopper and Pearson, and its differences the samples that only one of the two got wrong, with McNemar's exact p.
 
+Runs with other settings than those of configs/ as it is now are left out, and counted at the end.
+
 Run: python benchmarks/adaptive_tables.py [--data fashion-mnist] [--file results/adaptive.jsonl]
 """
 
@@ -17,9 +19,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from adaptive import FROZEN, RESULTS
+from adaptive import BASES, FROZEN, RESULTS, configured, digest
 from scipy.stats import binomtest
 from tables import Runs, markdown, paired, spread, thousands
+
+from spikebridge.methods.config import TrainConfig
+from spikebridge.methods.settings import read_config
 
 Cells = dict[str, dict[int, dict[str, Any]]]
 """A cell as JSON -> seed -> a run; of cross-validation, all folds of the seed in one."""
@@ -93,6 +98,12 @@ def pooled(folds: list[dict[str, Any]]) -> dict[str, Any]:
     return {"tested": tested, "wrong": [row for fold in folds for row in fold["wrong"]], **mean}
 
 
+def is_current(run: dict[str, Any], bases: dict[str, TrainConfig]) -> bool:
+    """Whether its settings are those that its cell has now."""
+    now = configured(bases[run["data"]], run["cell"], seed=run["seed"], epochs=run["epochs"])
+    return run.get("config") == digest(now)
+
+
 def main() -> None:
     """Print a table for every experiment, data set and budget."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,10 +111,12 @@ def main() -> None:
     parser.add_argument("--file", type=Path, default=RESULTS)
     options = parser.parse_args()
     found: dict[tuple[str, str, int], Any] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for line in options.file.read_text().splitlines():
-        run = json.loads(line)
-        if options.data in (None, run["data"]):
-            found[run["experiment"], run["data"], run["epochs"]][json.dumps(run["cell"])][run["seed"]].append(run)
+    runs = [json.loads(line) for line in options.file.read_text().splitlines()]
+    runs = [run for run in runs if options.data in (None, run["data"])]
+    bases = {data: read_config(BASES[data]) for data in {run["data"] for run in runs}}
+    current = [run for run in runs if is_current(run, bases)]
+    for run in current:
+        found[run["experiment"], run["data"], run["epochs"]][json.dumps(run["cell"])][run["seed"]].append(run)
     for (experiment, data, epochs), cells in found.items():
         is_crossed = experiment == "events"
         merged = {
@@ -112,6 +125,8 @@ def main() -> None:
         }
         print(f"### {experiment}, {data}, {epochs} epochs\n")
         print(pooled_table(merged) if is_crossed else table(merged), end="\n\n")
+    if len(current) < len(runs):
+        print(f"{len(runs) - len(current)} of {len(runs)} runs had other settings and are left out.")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from spikebridge.core.catalogue import catalogue
 from spikebridge.core.encoder import Encoder
 from spikebridge.core.positive import FLOOR, positive, raw_of
 from spikebridge.core.shapes import along_channels
-from spikebridge.neurons import NEURONS
+from spikebridge.neurons import NEURONS, AdaptiveLIF
 
 TOLERANCE = 1e-6
 
@@ -129,6 +129,18 @@ def test_declaring_time_where_there_is_none_is_refused() -> None:
         declare_time(nn.Linear(2, 2), time_steps=4)
     with pytest.raises(ValueError, match="declare_time expects time_steps >= 1; got 0"):
         declare_time(IF(), time_steps=0)
+
+
+def test_time_that_one_module_refuses_is_declared_to_none() -> None:
+    network = nn.Sequential(OverTime(nn.Linear(3, 3)), IF(), AdaptiveLIF(time_steps=4), LIF())
+    with pytest.raises(ValueError, match="AdaptiveLIF '2' expects T = 4"):
+        declare_time(network, time_steps=6)
+    assert [(module.label, module.time_steps) for module in network] == [("", None), ("", None), ("", 4), ("", None)]
+    declare_time(network, time_steps=4)
+    with pytest.raises(ValueError, match=r"AdaptiveLIF 'again\.2' expects T = 4"):
+        declare_time(nn.ModuleDict({"again": network}), time_steps=6)
+    assert [(module.label, module.time_steps) for module in network] == [(str(place), 4) for place in range(4)]
+    assert network(torch.rand(4, 2, 3)).shape == (4, 2, 3)
 
 
 def test_a_spiking_network_declares_its_encoders_time() -> None:

@@ -32,6 +32,7 @@ IMAGE = LayerOperations("0", "MAC", (100.0,), 100.0, 30, (90.0,))
 SPIKING = LayerOperations("2", "AC", (30.0, 50.0, 0.0, 20.0), 50.0, 55, (30.0, 40.0, 0.0, 20.0))
 PRODUCT = LayerOperations("4.matmul", "AC", (4.0, 0.0, 8.0, 8.0), 10.0, 0, (4.0, 0.0, 8.0, 8.0))
 LAYERS = [IMAGE, SPIKING, PRODUCT]
+STEM_OF_SPIKES = LayerOperations("0#2", "AC", (0.0, 12.0, 20.0, 8.0), 100.0, 30, is_in_ann=False)
 
 
 def card_of(
@@ -48,6 +49,14 @@ def test_energy_is_operations_times_prices() -> None:
     assert card.spikes_per_connection == 2.0
 
 
+def test_what_the_ann_has_already_is_no_layer_of_it() -> None:
+    card, without = card_of([*LAYERS, STEM_OF_SPIKES]), card_of(LAYERS)
+    assert card.energy_pj == without.energy_pj + 40 * 2
+    assert (card.float_ann.energy_pj, card.quantised_ann.energy_pj) == (160 * 8, 100 * 8 + 60 * 4)
+    assert card.quantised_traffic == without.quantised_traffic
+    assert card.quantised_ann.break_even == 60 * 4 / (160 * 2)  # what is left for spikes, over all that they reach
+
+
 def test_the_first_steps_alone_can_be_priced() -> None:
     card = energy_card(LAYERS, time_steps=2, bits=3, costs=WHOLE)
     assert (card.analog_pj, card.spiking_pj) == (800, (80 + 4) * 2)
@@ -57,14 +66,15 @@ def test_the_first_steps_alone_can_be_priced() -> None:
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 8, 32])
 @pytest.mark.parametrize("costs", [WHOLE, HOROWITZ_45NM, HOROWITZ_45NM_INT8], ids=lambda costs: costs.technology)
 def test_at_break_even_both_cost_the_same(bits: int, costs: EnergyCosts) -> None:
-    before = card_of(LAYERS, bits=bits, costs=costs, rate=0.25)
+    layers = [*LAYERS, STEM_OF_SPIKES]
+    before = card_of(layers, bits=bits, costs=costs, rate=0.25)
     for reference in (before.float_ann, before.quantised_ann):
         change = reference.break_even / before.spikes_per_connection
         scaled = [
             layer
             if layer.kind == "MAC"
             else dataclasses.replace(layer, per_step=tuple(change * n for n in layer.per_step))
-            for layer in LAYERS
+            for layer in layers
         ]
         card = card_of(scaled, bits=bits, costs=costs, rate=0.25 * change)
         assert card.energy_pj == pytest.approx(reference.energy_pj, rel=1e-12)

@@ -13,7 +13,7 @@ from spikebridge import LIF, Direct, EachStep, Encoder, Latency, OverTime, Phase
 from spikebridge.blocks import HybridStem
 from spikebridge.encoders import BinaryLevel, Hybrid
 from spikebridge.encoders.thresholds import equal_mass
-from spikebridge.measure import count_operations
+from spikebridge.measure import count_operations, energy_card
 
 PIXELS = torch.tensor([0.0, 0.1, 0.25, 0.3, 0.5, 0.74, 0.75, 1.0])
 
@@ -106,6 +106,37 @@ def test_first_layer_multiplies_at_the_analog_step_and_accumulates_at_the_others
     assert spikes.per_step == (0, *(reach.double() / 5).tolist())
     assert analog.connections == spikes.connections == 4 * 9 * 16
     assert analog.runs_until(4) == 1
+    assert (analog.is_in_ann, spikes.is_in_ann, last.is_in_ann) == (True, False, True)
+
+
+@pytest.mark.parametrize("name", stems())
+def test_the_ann_beside_a_hybrid_code_has_one_stem(name: str) -> None:
+    body = nn.Sequential(stems()[name](), LIF(), OverTime(nn.Flatten(), nn.Linear(64, 3)))
+    network, x = SpikingNetwork(body, encoder=Hybrid(time_steps=4)).eval(), torch.rand(5, 1, 6, 6)
+    card = energy_card(count_operations(network, x), time_steps=4, bits=3)
+    # A kernel of 3x3 at 4x4 places of 4 channels, which sees the image, and 64 activations to 3 classes.
+    stem, readout = 9 * 16 * 4, 64 * 3
+    few = card.costs.quantised_mac_pj(3)
+    assert card.float_ann.energy_pj == pytest.approx(4.6 * (stem + readout))
+    assert card.quantised_ann.energy_pj == pytest.approx(4.6 * stem + few * readout)
+    assert card.quantised_traffic.per_run == 4 * ((9 * 4 + 4) + (64 * 3 + 3))
+    assert card.quantised_traffic.per_operation == 4 * (stem + readout)
+    # The network itself pays for both: the image once, and every spike on every connection.
+    assert card.connections_of("AC") == stem + readout
+    assert card.operations_of("MAC") == stem
+    left = card.quantised_ann.energy_pj - 4.6 * stem
+    assert card.quantised_ann.break_even == pytest.approx(left / (0.9 * (stem + readout)))
+
+
+def test_of_two_stems_on_one_code_the_ann_has_the_first() -> None:
+    for code, kind in ((Direct(time_steps=4), "MAC"), (Latency(time_steps=4), "AC")):
+        body = nn.Sequential(stems()["own"](), LIF())
+        network = SpikingNetwork(body, encoder=code).eval()
+        found = {layer.layer: layer for layer in count_operations(network, torch.rand(5, 1, 6, 6))}
+        assert {name: (layer.kind, layer.is_in_ann) for name, layer in found.items()} == {
+            "0.first.0": (kind, True),
+            "0.rest.0": (kind, False),
+        }
 
 
 @torch.no_grad()

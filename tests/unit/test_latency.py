@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikebridge import Encoder, Latency
 from spikebridge.encoders import BinaryLevel, Hybrid
@@ -92,6 +92,56 @@ def test_equal_mass_gives_every_step_the_same_share(time_steps: int) -> None:
     normal = torch.randn(count, generator=torch.Generator().manual_seed(0))
     rates = Latency(time_steps=time_steps, thresholds="equal-mass").encode(torch.sigmoid(normal)).mean(1)
     assert ((rates - share).abs() <= SIGMAS * (share * (1 - share) / count) ** 0.5).all()
+
+
+@pytest.mark.parametrize("time_steps", [4, 7, 8])
+def test_standardised_values_of_any_mean_and_spread_have_the_same_share(time_steps: int) -> None:
+    count, share = 200_000, 1.0 / time_steps
+    dark = 0.3 + 0.05 * torch.randn(1, count, generator=torch.Generator().manual_seed(0))
+    within = SIGMAS * (share * (1 - share) / count) ** 0.5
+    kinds = ("standardised", "equal-mass")
+    rates = [Latency(time_steps=time_steps, thresholds=kind).encode(dark).mean((1, 2)) for kind in kinds]
+    assert ((rates[0] - share).abs() <= within).all()
+    assert ((rates[1] - share).abs() > within).any()
+
+
+def test_standardised_is_equal_mass_behind_stock_layers_on_each_sample_alone() -> None:
+    images = torch.rand(3, 2, 5, 5) * torch.tensor([1.0, 0.2, 0.5]).reshape(3, 1, 1, 1)
+    code, stock = (Latency(time_steps=7, thresholds=kind) for kind in ("standardised", "equal-mass"))
+    layers = nn.Sequential(nn.LayerNorm((2, 5, 5), elementwise_affine=False), nn.Sigmoid())
+    train = code.encode(images)
+    assert torch.equal(train, stock.encode(layers(images)))
+    assert torch.equal(code.encode(images[1:2]), train[:, 1:2])
+    assert torch.equal(code.encode(0.5 * images + 0.25)[:, 0], train[:, 0])  # whatever its brightness and contrast
+    assert torch.equal(code.decode(train), stock.decode(train))
+
+
+def test_standardised_spikes_tell_nothing_of_the_value_alone_and_an_analog_frame_does() -> None:
+    images, rest = torch.rand(3, 2, 5, 5), Latency(time_steps=3, levels=4, thresholds="standardised")
+    assert rest.value_error == 1.0
+    assert (rest.decode(rest.encode(images)) - images).abs().max() > 0.25
+    low, high = rest.interval(rest.encode(images))
+    assert (low.unique().tolist(), high.unique().tolist()) == ([0.0], [1.0])
+    code = Hybrid(rest=rest)
+    train = code.encode(images)
+    assert torch.equal(train[0], images)
+    assert torch.equal(train[1:], rest.encode(images))
+    assert code.value_error == 0.0
+    assert all(torch.equal(found, images) for found in (code.decode(train), *code.interval(train)))
+
+
+def test_a_gradient_reaches_values_through_their_standardising() -> None:
+    images = torch.rand(2, 30, requires_grad=True)
+    code = Latency(time_steps=6, thresholds="standardised")
+    code.decode(code.encode(images)).square().sum().backward()
+    assert images.grad.abs().sum() > 0.1
+    assert images.grad.sum(1).abs().max() < 1e-5  # as much brighter all over is the same train
+
+
+def test_a_sample_of_one_value_has_nothing_to_be_standardised_by() -> None:
+    for values in (torch.rand(5), torch.rand(5, 1)):
+        with pytest.raises(ValueError, match=r"expects samples of several values, such as images; got shape \(5"):
+            Latency(thresholds="standardised").encode(values)
 
 
 def test_thresholds_descend_from_below_one_to_zero() -> None:
@@ -210,7 +260,7 @@ def test_thresholds_that_do_not_descend_are_refused_by_the_first_pair(wrong: obj
         ({"thresholds": ()}, TypeError, "got ()"),
         ({"thresholds": (0.5,), "time_steps": 2}, ValueError, "a threshold for each of time_steps = 2; got 1. Leave"),
         ({"thresholds": (0.5,), "levels": 2}, ValueError, "levels for named thresholds only; got 2 beside 1 given"),
-        ({"thresholds": "even"}, ValueError, "'uniform', 'equal-mass' or T numbers; got 'even'"),
+        ({"thresholds": "even"}, ValueError, "'uniform', 'equal-mass', 'standardised', or T numbers; got 'even'"),
         ({"time_steps": 3, "levels": 6}, ValueError, "got 6 levels and time_steps = 3. Pass levels=3 or levels=4"),
         ({"last_frame": "none"}, ValueError, "last_frame to be 'strict', 'reference' or 'silent'; got 'none'"),
     ],

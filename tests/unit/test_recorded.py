@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spikebridge import LIF, OverTime, SpikingNetwork
 from spikebridge.encoders import ENCODERS, Recorded
-from spikebridge.measure import count_operations
+from spikebridge.measure import LayerOperations, count_operations
 
 MODES: dict[str, tuple[dict[str, Any], Callable[[int], float]]] = {
     "kept": ({}, float),
@@ -55,17 +55,41 @@ def test_it_is_no_code_of_values() -> None:
     assert len(ENCODERS) >= 7
 
 
-@pytest.mark.parametrize(("counts", "kinds"), [("binary", {"AC"}), ("kept", {"MAC", "AC"})])
-def test_what_the_first_layer_does_with_it_is_counted(counts: Any, kinds: set[str]) -> None:
+def seen_by(settings: dict[str, Any], frames: Tensor) -> LayerOperations:
+    """The operations of the first layer behind a recording."""
     body = nn.Sequential(OverTime(nn.Conv2d(2, 3, 3)), LIF(), OverTime(nn.Flatten(), nn.Linear(12, 4)))
-    network = SpikingNetwork(body, encoder=Recorded(time_steps=6, counts=counts)).eval()
+    return count_operations(SpikingNetwork(body, encoder=Recorded(time_steps=6, **settings)).eval(), frames)[0]
+
+
+EVENTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "kept": lambda frames: frames,
+    "scaled": lambda frames: frames,  # a factor of all counts folds into the weights
+    "clipped": lambda frames: frames.clamp(max=2.0),
+    "binary": lambda frames: (frames > 0).float(),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_first_layer_accumulates_once_for_every_event(mode: str) -> None:
     frames = recordings()
-    first, last = count_operations(network, frames)
-    assert {first.kind, last.kind} == kinds
-    if counts == "binary":  # every event reaches as many outputs as a convolution of ones makes of it
-        events = (frames > 0).float().transpose(0, 1).flatten(0, 1)
-        reach = nn.functional.conv2d(events, torch.ones(3, 2, 3, 3)).reshape(6, -1).sum(1)
-        assert first.per_step == tuple((reach.double() / 5).tolist())
+    first = seen_by(MODES[mode][0], frames)
+    # Every event reaches as many outputs as a convolution of ones makes of it.
+    events = EVENTS[mode](frames).transpose(0, 1).flatten(0, 1)
+    reach = nn.functional.conv2d(events, torch.ones(3, 2, 3, 3)).reshape(6, -1).sum(1)
+    assert first.kind == "AC"
+    assert first.per_step == tuple((reach.double() / 5).tolist())
+
+
+def test_an_event_of_three_costs_three_and_a_fraction_a_product() -> None:
+    frames = torch.zeros(1, 6, 2, 4, 4)
+    frames[0, 2, 1, 1, 1] = 3.0  # in the middle, where all 4 outputs of the 3 channels see it
+    assert seen_by({}, frames).per_step == (0, 0, 3 * 12, 0, 0, 0)
+    assert seen_by({"counts": "scaled", "largest": 7.0}, frames).per_step == (0, 0, 3 * 12, 0, 0, 0)
+    assert seen_by({"counts": "clipped", "largest": 2.0}, frames).per_step == (0, 0, 2 * 12, 0, 0, 0)
+    assert seen_by({}, -frames).per_step == (0, 0, 3 * 12, 0, 0, 0)  # as many the other way
+    for settings, numbers in (({}, frames / 2), ({"counts": "clipped", "largest": 2.5}, frames)):
+        first = seen_by(settings, numbers)
+        assert (first.kind, first.per_step) == ("MAC", (12 * 18.0,) * 6)
 
 
 def test_it_traces_for_the_compiler() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spikebridge import LIF, OverTime, declare_time
-from spikebridge.blocks import HybridStem
+from spikebridge.blocks import HybridStem, StepNorm
 
 
 def layers(channels: int = 4) -> nn.Sequential:
@@ -72,9 +72,22 @@ def test_train_of_another_length_is_refused_by_name() -> None:
         network(train_of(3))
 
 
+def test_a_norm_of_each_step_is_refused_within_and_taken_behind() -> None:
+    first, rest = nn.Conv2d(1, 4, 3), nn.Conv2d(1, 4, 3)
+    norm = StepNorm(4, time_steps=4, mode="per-step")
+    with pytest.raises(ValueError, match=r"'rest\.1' \(StepNorm\) takes trains\. .* come after: nn\.Sequential\(Hyb"):
+        HybridStem(first, nn.Sequential(rest, norm))
+    train = train_of()
+    sent = declare_time(nn.Sequential(HybridStem(first, rest), norm), time_steps=4)(train)
+    alone = [nn.BatchNorm2d(4)(layer(step)) for layer, step in zip((first, rest, rest, rest), train, strict=True)]
+    assert torch.allclose(sent, torch.stack(alone), atol=1e-5)
+
+
 def test_layers_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"HybridStem expects rest to know no time; LIF in it takes trains"):
+    with pytest.raises(ValueError, match=r"HybridStem expects rest to know no time; 'rest\.2' \(LIF\) takes trains"):
         HybridStem(layers(), nn.Sequential(*layers(), LIF()))
+    with pytest.raises(ValueError, match=r"HybridStem expects first to know no time; 'first' \(LIF\) takes trains"):
+        HybridStem(LIF(), layers())
     with pytest.raises(TypeError, match=r"HybridStem expects first to be a module, such as nn.Conv2d\(3, 32, 3\)"):
         HybridStem(torch.relu, layers())
     with pytest.raises(ValueError, match=r"first gave \(3, 4, 5, 5\) and rest \(3, 6, 5, 5\). Give both the same"):

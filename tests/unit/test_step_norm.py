@@ -1,8 +1,9 @@
-"""BatchNorm on trains in three modes, and gains folded into it."""
+"""BatchNorm on trains in every mode, and gains folded into it."""
 
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import pytest
 import torch
@@ -10,44 +11,34 @@ from torch import Tensor, nn
 
 from spikebridge import Direct, EachStep, OverTime, SpikingNetwork, declare_time, detached, to_zero
 from spikebridge.blocks import StepAffine, StepNorm, fold_gain
+from spikebridge.blocks.step_norm import Mode
 from spikebridge.core import Sigmoid
 from spikebridge.core.per_step import StepsTaken
-from spikebridge.neurons import AdaptiveLIF
 from spikebridge.training import parameter_groups
 
-ROUNDING = 1e-5
-"""Of sums over a batch in float32, taken in another order."""
+from .norms import LEARNING, ROUNDING, adaptive, trained, trains
 
 FOLDED = 1e-6
 """Of a product of gain and norm in place of two products."""
 
-MODES = ("joint", "per-step", "reference")
+MODES = ("joint", "per-step", "reference", *LEARNING)
 every_mode = pytest.mark.parametrize("mode", MODES)
-
-
-def trains(*, time: int = 4, batch: int = 6, unit: tuple[int, ...] = (3, 5, 5)) -> Tensor:
-    """Steps that differ in mean and spread, as those of a temporal code do."""
-    steps = torch.arange(time, dtype=torch.float32).reshape(-1, *[1] * (1 + len(unit)))
-    return torch.randn(time, batch, *unit) * (1 + steps) + 3 * steps
-
-
-def trained(norm: nn.Module, *, batches: int = 5, unit: tuple[int, ...] = (3, 5, 5)) -> nn.Module:
-    """A norm with weights of its own, that has seen a few batches; in eval mode."""
-    for module in norm.modules():
-        if isinstance(module, StepNorm | nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 2.0)
-            nn.init.normal_(module.bias)
-    for _ in range(batches):
-        norm.train()(trains(unit=unit))
-    return norm.eval()
 
 
 # --- each mode is what it says -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("mode", "lift"), [("joint", OverTime), ("reference", EachStep)])
+def test_the_table_has_every_mode() -> None:
+    assert set(MODES) == set(get_args(Mode))
+
+
+@pytest.mark.parametrize(
+    ("mode", "lift"), [("joint", OverTime), ("reference", EachStep), *((mode, OverTime) for mode in LEARNING)]
+)
 @pytest.mark.parametrize("unit", [(3,), (3, 7), (3, 5, 5)])
-def test_joint_and_reference_are_a_lifted_batch_norm(mode: str, lift: type[nn.Module], unit: tuple[int, ...]) -> None:
+def test_but_for_statistics_of_each_step_it_begins_as_a_lifted_batch_norm(
+    mode: str, lift: type[nn.Module], unit: tuple[int, ...]
+) -> None:
     kind = nn.BatchNorm2d if len(unit) == 3 else nn.BatchNorm1d
     norm, stock = StepNorm(3, time_steps=4, mode=mode), lift(kind(3))
     for _ in range(3):
@@ -82,7 +73,7 @@ def test_per_step_is_a_batch_norm_for_every_step_with_one_affine() -> None:
 
 def test_the_modes_differ_where_steps_do() -> None:
     batch = trains()
-    joint, per_step, reference = (StepNorm(3, time_steps=4, mode=mode) for mode in MODES)
+    joint, per_step, reference = (StepNorm(3, time_steps=4, mode=mode) for mode in MODES[:3])
     assert torch.allclose(per_step(batch), reference(batch), atol=ROUNDING)
     assert per_step(batch).mean((1, 2, 3, 4)).abs().max() < ROUNDING
     assert joint(batch).mean((1, 2, 3, 4)).abs().max() > 0.5
@@ -126,7 +117,7 @@ def test_narrow_trains_stay_narrow_and_averages_wide(mode: str) -> None:
     norm = StepNorm(3, time_steps=4, mode=mode)
     assert norm(trains().bfloat16()).dtype == torch.bfloat16
     assert norm.running_mean.dtype == torch.float32
-    assert len(parameter_groups(norm)[0]["params"]) == 0
+    assert len(parameter_groups(norm)[0]["params"]) == 0  # whatever is learned for steps, none of it decays
 
 
 @every_mode
@@ -143,9 +134,8 @@ def test_pieces_equal_the_whole_in_eval_mode(mode: str) -> None:
 
 
 def test_bad_settings_and_trains_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match="StepNorm expects mode to be one of 'joint', 'per-step', 'reference'; got 'b'"
-    ):
+    known = "'joint', 'per-step', 'reference', 'step-scale', 'step-affine'"
+    with pytest.raises(ValueError, match=f"StepNorm expects mode to be one of {known}; got 'b'"):
         StepNorm(3, time_steps=4, mode="b")
     with pytest.raises(ValueError, match="expects eval_statistics to be one of 'running', 'batch'; got 'none'"):
         StepNorm(3, time_steps=4, eval_statistics="none")
@@ -164,14 +154,12 @@ def test_bad_settings_and_trains_are_refused() -> None:
         network(torch.zeros(6, 2, 3))
     with pytest.raises(ValueError, match=r"StepNorm.* expects T = 4"):
         SpikingNetwork(network, encoder=Direct(time_steps=5))
+    for mode in LEARNING:
+        with pytest.raises(ValueError, match=r"StepNorm expects a train \[time=4, .* It has settings for 4 steps"):
+            StepNorm(3, time_steps=4, mode=mode)(torch.zeros(6, 2, 3))
 
 
 # --- folding -------------------------------------------------------------------------------------------------
-
-
-def adaptive(channels: int | None, **settings: object) -> AdaptiveLIF:
-    shape = (4,) if channels is None else (4, channels)
-    return AdaptiveLIF(channels=channels, leak=torch.rand(shape), gain=torch.randn(shape), **settings)
 
 
 class Loud(Sigmoid):

@@ -6,15 +6,18 @@ import copy
 import dataclasses
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikebridge import IF, LIF, convert
 from spikebridge.blocks.differential import Differential, Increments, PrefixMeans
 from spikebridge.conversion import ConvertedNetwork
+from spikebridge.conversion.stream import StreamState
 from spikebridge.core.time import OverTime
 
 from ..networks import NETWORKS
@@ -145,6 +148,24 @@ def test_some_samples_go_on_alone(source: str) -> None:
         fewer = state.take(samples)
         alone, _ = network.step(fewer.values, fewer)
         assert torch.allclose(alone, together[samples], atol=1e-6)
+
+
+def test_samples_are_indexed_on_the_device_of_each_part() -> None:
+    """A GPU's indices are no indices of the CPU; "meta" stands for the other device, and takes all."""
+    met = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func.overloadpacket is torch.ops.aten.index:
+                met.append((args[0].device.type, args[1][0].device.type))
+            return func(*args, **(kwargs or {}))
+
+    elsewhere = torch.zeros(3, 2, device="meta")
+    state = StreamState(1, {"0": (elsewhere,)}, torch.rand(3, 2), {"a": elsewhere}, "", None)
+    with Watch():
+        fewer = state.take(torch.tensor([2, 0]))
+    assert torch.equal(fewer.values, state.values[[2, 0]])
+    assert sorted(met) == [("cpu", "cpu"), ("meta", "meta"), ("meta", "meta")]
 
 
 def test_gradients_of_steps_are_those_of_one_call() -> None:

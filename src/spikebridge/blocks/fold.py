@@ -160,7 +160,9 @@ def _as_affine(norm: _BatchNorm | StepNorm) -> tuple[Tensor, Tensor]:
         scale = torch.rsqrt(var.double() + norm.eps)
         scale = scale if norm.weight is None else scale * norm.weight.double()
         shift = -mean.double() * scale
-        return scale, shift if norm.bias is None else shift + norm.bias.double()
+        shift = shift if norm.bias is None else shift + norm.bias.double()
+        learned = norm.of_steps() if isinstance(norm, StepNorm) else None
+        return (scale, shift) if learned is None else (learned[0] * scale, learned[0] * shift + learned[1])
 
 
 def _of_steps(parts: tuple[Tensor, ...], time_steps: int) -> Tensor:

@@ -13,7 +13,8 @@ class HybridStem(TimeAxis):
     """Step 0 through layers of its own, all other steps through others:  [first(s_0), rest(s_1), ..., rest(s_T-1)].
 
     For ``Hybrid`` codes. With a BatchNorm in each, the analog frame is normalised by itself and the spikes, all steps
-    together, by themselves. The gradient of step 0 reaches ``first`` only, that of the others ``rest`` only.
+    together, by themselves; for a norm of each step, put a ``StepNorm`` behind the stem and none into it. The gradient
+    of step 0 reaches ``first`` only, that of the others ``rest`` only.
 
     Args:
         first: stateless layers for one frame, such as ``nn.Sequential(nn.Conv2d(3, 32, 3), nn.BatchNorm2d(32))``.
@@ -37,11 +38,12 @@ class HybridStem(TimeAxis):
                 raise TypeError(
                     f"HybridStem expects {name} to be a module, such as nn.Conv2d(3, 32, 3); got {layers!r}."
                 )
-            timed = [type(module).__name__ for module in layers.modules() if isinstance(module, TimeAxis)]
+            timed = [(f"{name}.{at}", part) for at, part in layers.named_modules() if isinstance(part, TimeAxis)]
             if timed:
                 raise ValueError(
-                    f"HybridStem expects {name} to know no time; {timed[0]} in it takes trains. Pass the layers "
-                    f"without it: HybridStem lifts them itself, and neurons come after."
+                    f"HybridStem expects {name} to know no time; '{timed[0][0].rstrip('.')}' "
+                    f"({type(timed[0][1]).__name__}) takes trains. Pass the layers without it: HybridStem lifts them "
+                    f"itself. Norms of each step and neurons come after: nn.Sequential(HybridStem(...), StepNorm(...))."
                 )
         self.first, self.rest = first, rest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,21 +13,28 @@ from ..core.per_step import PerStep, StepsTaken
 from ..core.shapes import SpikeTrain
 from ..core.time import fold, unfold
 
-Mode = Literal["joint", "per-step", "reference"]
+Mode = Literal["joint", "per-step", "reference", "step-scale", "step-affine"]
 
 
 class StepNorm(PerStep):
-    """BatchNorm over a train:  gamma (x_t - mean_t) / sqrt(var_t + eps) + beta, gamma and beta shared over steps.
+    """BatchNorm over a train:  scale_t gamma (x_t - mean_t) / sqrt(var_t + eps) + beta + shift_t.
 
-    | mode | mean_t and var_t in training | in eval mode, running averages of |
-    |---|---|---|
-    | ``joint`` | of all T * batch samples together | these, shared over steps |
-    | ``per-step`` | of the batch at step t | these, kept for each step |
-    | ``reference`` | of the batch at step t | one average that every step updates in turn |
+    | mode | mean_t and var_t in training | in eval mode, running averages of | learned for each step |
+    |---|---|---|---|
+    | ``joint`` | of all T * batch samples together | these, shared over steps | |
+    | ``per-step`` | of the batch at step t | these, kept for each step | |
+    | ``reference`` | of the batch at step t | one average that every step updates in turn | |
+    | ``step-scale`` | as "joint" | as "joint" | scale_t |
+    | ``step-affine`` | as "joint" | as "joint" | scale_t and shift_t |
+
+    gamma and beta are one per channel, for all steps. scale_t and shift_t are one number per step each, for all
+    channels, begin at 1 and 0, and stay there in modes that do not learn them.
 
     "joint" is ``OverTime(BatchNorm)`` and "reference" is ``EachStep(BatchNorm)``. In the last, training and eval mode
     disagree wherever steps do, as they do for a temporal code: each step is trained on its own statistics and judged on
-    a mixture of all. "per-step" trains the same and is judged on what it was trained on.
+    a mixture of all. "per-step" trains the same and is judged on what it was trained on. "step-scale" is "joint" until
+    it is trained, and then what a norm alone can do about steps: the rival of a neuron with a gain for each, which
+    multiplies beta too.
 
     Args:
         features: C, number of channels (axis 1 of a step).
@@ -40,8 +47,10 @@ class StepNorm(PerStep):
 
     Shapes:  train [time, batch, channel, *rest] -> the same.
     Raises:  ValueError: an unknown mode or statistic; a train of another T or of other channels.
-    Source:  Ioffe and Szegedy, arXiv 1502.03167; "reference", the code released with He, arXiv 2408.12407.
+    Source:  Ioffe and Szegedy, arXiv 1502.03167; "reference", the code released with He, arXiv 2408.12407; a scale
+        for each step beside joint statistics, Duan et al., "Temporal effective batch normalization", NeurIPS 2022.
     Deviates:  "batch" in eval mode leaves the running averages alone; the reference lets test batches update them.
+        Duan et al. scale beta with the rest, and have no shift_t.
         Statistics are those of one process; :func:`fit` makes them those of all.
 
     >>> norm = StepNorm(3, time_steps=4, mode="per-step")
@@ -51,6 +60,8 @@ class StepNorm(PerStep):
 
     running_mean: Tensor
     running_var: Tensor
+    scale: nn.Parameter | None
+    shift: nn.Parameter | None
 
     def __init__(
         self,
@@ -64,7 +75,7 @@ class StepNorm(PerStep):
     ) -> None:
         super().__init__(time_steps=time_steps)
         require_whole(features, owner="StepNorm", name="features")
-        _require_one_of(mode, ("joint", "per-step", "reference"), name="mode")
+        _require_one_of(mode, get_args(Mode), name="mode")
         _require_one_of(eval_statistics, ("running", "batch"), name="eval_statistics")
         if not eps > 0.0:
             raise ValueError(f"StepNorm expects eps > 0; got {eps}.")
@@ -74,6 +85,8 @@ class StepNorm(PerStep):
         self.eps, self.momentum = eps, momentum
         self.weight = nn.Parameter(torch.ones(features))
         self.bias = nn.Parameter(torch.zeros(features))
+        self.scale = nn.Parameter(torch.ones(time_steps)) if mode in ("step-scale", "step-affine") else None
+        self.shift = nn.Parameter(torch.zeros(time_steps)) if mode == "step-affine" else None
         kept = (time_steps, features) if mode == "per-step" else (features,)
         self.register_buffer("running_mean", torch.zeros(kept))
         self.register_buffer("running_var", torch.ones(kept))
@@ -82,6 +95,17 @@ class StepNorm(PerStep):
     def looks_at_batch(self) -> bool:
         """Whether the statistics are those of the batch at hand."""
         return self.training or self.eval_statistics == "batch"
+
+    def of_steps(self) -> tuple[Tensor, Tensor] | None:
+        """Factor [time, 1] and offset [time, channel] of a BatchNorm's output, in the modes that learn them.
+
+        The equation above is  scale_t y_t + ((1 - scale_t) beta + shift_t)  for y_t = gamma (x_t - ...) / ... + beta.
+        """
+        if self.scale is None:
+            return None
+        factor = self.scale[:, None]
+        offset = (1.0 - factor) * self.bias
+        return factor, offset if self.shift is None else offset + self.shift[:, None]
 
     def forward(self, train: SpikeTrain) -> SpikeTrain:
         self.check_train(train)
@@ -115,7 +139,14 @@ class StepNorm(PerStep):
         if self.mode == "reference" and self.looks_at_batch:
             return self._as_reference(train)
         normal = self._batch_norm(fold(train), self.running_mean, self.running_var, self.momentum)
-        return unfold(normal, time_steps=train.shape[0])
+        return self._rescaled(unfold(normal, time_steps=train.shape[0]), steps)
+
+    def _rescaled(self, normal: SpikeTrain, steps: slice) -> SpikeTrain:
+        learned = self.of_steps()
+        if learned is None:
+            return normal
+        factor, offset = (each[steps].reshape(normal.shape[0], 1, -1, *[1] * (normal.ndim - 3)) for each in learned)
+        return (factor * normal + offset).to(normal.dtype)  # narrow trains times wide numbers are wide
 
     def _as_reference(self, train: SpikeTrain) -> SpikeTrain:
         time = train.shape[0]

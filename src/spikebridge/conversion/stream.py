@@ -40,12 +40,12 @@ class StreamState:
         """The state of some of the samples: indices, or a mask over the batch."""
 
         def taken(part: Any) -> Any:
-            return part[samples] if isinstance(part, Tensor) else part
+            return part[samples.to(part.device)] if isinstance(part, Tensor) else part
 
         return dataclasses.replace(
             self,
             modules={name: map_aggregate(state, taken) for name, state in self.modules.items()},
-            values=(values := self.values[samples]),
+            values=(values := taken(self.values)),
             still={name: map_aggregate(value, taken) for name, value in self.still.items()},
             version=None if self.version is None else _version(values),
         )

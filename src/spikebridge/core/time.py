@@ -87,7 +87,8 @@ def declare_time(network: Network, *, time_steps: int) -> Network:
     and never unfolded would otherwise integrate across the samples of a batch, without a word.
 
     Raises:
-        ValueError: ``time_steps`` < 1, or nothing in the network has a time axis.
+        ValueError: ``time_steps`` < 1; nothing in the network has a time axis; a module refuses this T, and then the
+            whole network stays as it was.
 
     >>> net = declare_time(nn.Sequential(OverTime(nn.Linear(3, 2))), time_steps=4)
     >>> net(torch.zeros(8, 3))
@@ -101,8 +102,14 @@ def declare_time(network: Network, *, time_steps: int) -> Network:
             f"declare_time found no neuron and no lifted layer in {type(network).__name__}. "
             f"Put neurons in it, or lift its layers with OverTime or EachStep."
         )
-    for name, module in timed:
-        module.label, module.time_steps = name, time_steps  # the name first: a module of a fixed T says who refuses
+    before = [(module.label, module.time_steps) for _, module in timed]
+    try:
+        for name, module in timed:
+            module.label, module.time_steps = name, time_steps  # the name first: a module of a fixed T says who refuses
+    except Exception:
+        for (_, module), (label, known) in zip(timed, before, strict=True):
+            module.label, module.time_steps = label, known
+        raise
     return network
 
 

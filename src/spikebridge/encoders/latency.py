@@ -8,13 +8,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import layer_norm
 
 from ..core.gradient import Rectangular, substitute
 from ..core.ranges import Bounds, ValueRange
 from ..core.shapes import SpikeTrain, Value
 from .thresholds import IntervalCode, equal_mass, given_thresholds, uniform
 
-Thresholds = Literal["uniform", "equal-mass"] | Sequence[float] | Tensor
+Thresholds = Literal["uniform", "equal-mass", "standardised"] | Sequence[float] | Tensor
 
 
 class Latency(IntervalCode):
@@ -26,6 +27,9 @@ class Latency(IntervalCode):
     at the last step, whose weight is 0. A threshold is rounded as the values are, so every byte k / 255 spikes at the
     step that whole numbers say:  the first with k T >= 255 (T - 1 - t).
 
+    A "standardised" code sends where a value lies among the others of its sample. That is what is decoded; of the value
+    itself it tells nothing, so ``value_error`` is the whole range. In a ``Hybrid`` the analog frame stays as it is.
+
     Gradient: a rectangle around each threshold, from half way to the next one below to half way to the one above. They
     tile the range; of uniform thresholds all are 1 / T wide, and decoding has gradient 1 on [1 / 2T, 1 - 1 / 2T] and 0
     beyond.
@@ -33,7 +37,8 @@ class Latency(IntervalCode):
     Args:
         time_steps: T, number of steps (>= 1); None is 8, or as many as there are thresholds.
         thresholds: theta_t in [0, 1]: "uniform"; "equal-mass", the same share of values at each step if they are
-            sigmoid(z) with z standard normal; or T numbers that descend, such as quantiles of the training data.
+            sigmoid(z) with z standard normal; "standardised", the same for values x of any mean and spread, of which
+            :func:`standardised` makes such; or T numbers that descend, such as quantiles of the training data.
         levels: number of levels that named thresholds tell apart: T (None), or T + 1, where what lies below the last
             of T thresholds is silent.
         last_frame: at the last step, if its threshold is 0, spikes "strict"ly what has not spiked before; everything,
@@ -46,7 +51,7 @@ class Latency(IntervalCode):
     Raises:
         TypeError: thresholds that are no numbers.
         ValueError: thresholds that do not descend, lie outside [0, 1] or are not T; an unknown name; levels other than
-            T and T + 1; values that are NaN, infinite or outside ``value_range``.
+            T and T + 1; values that are NaN, infinite or outside ``value_range``; samples of one value, "standardised".
     Source:  He, arXiv 2408.12407, "time" code, as the published code has it; its equal-mass thresholds.
     Deviates:  fires once, unless ``last_frame="reference"``; ties are exact; the reference passes no gradient to the
         values and finds equal-mass thresholds by drawing numbers.
@@ -80,6 +85,7 @@ class Latency(IntervalCode):
         self.thresholds = _named(self.named, time_steps, levels) if given is None else _row(given, time_steps, levels)
 
     def emit(self, values: Value) -> SpikeTrain:
+        values = standardised(values) if self.named == "standardised" else values
         # Where each rectangle ends; the last is as wide to both sides of its threshold if that is 0.
         halves = [(upper + lower) / 2 for upper, lower in pairwise((1.0, *self.thresholds))]
         halves.append(-halves[-1] if self.thresholds[-1] == 0.0 else self.thresholds[-1] / 2)
@@ -100,9 +106,11 @@ class Latency(IntervalCode):
 
     @property
     def unit_error(self) -> float:
-        return max(upper - lower for upper, lower in pairwise(self._edges))
+        return 1.0 if self.named == "standardised" else max(upper - lower for upper, lower in pairwise(self._edges))
 
     def unit_interval(self, train: SpikeTrain) -> Bounds:
+        if self.named == "standardised":
+            return Bounds(torch.zeros_like(train[0]), torch.ones_like(train[0]))
         edges, spikes = train.new_tensor(self._edges), train > 0
         # argmax finds the first of the largest; what never spikes lies between the last two edges.
         first = spikes.to(torch.uint8).argmax(0)
@@ -130,10 +138,33 @@ def _reached(values: Value, threshold: float, *, start: float, end: float) -> Te
     )
 
 
+def standardised(values: Value) -> Value:
+    """Where each value lies among those of its sample:  sigmoid((x - mean) / sqrt(var + 1e-5)).
+
+    mean and var are of all values of a sample. Where these are normal, the result has equal shares between the
+    thresholds of :func:`equal_mass`.
+
+    Shapes:  values [batch, *unit] -> the same, in (0, 1).
+    Raises:  ValueError: samples of one value, whose only value is its mean.
+    Source:  "fenge" of the code released with He, arXiv 2408.12407, whose forward never calls it.
+    Deviates:  no affine parameters, which no gradient would reach there.
+
+    >>> standardised(torch.tensor([[0.1, 0.2, 0.3]]))[0, 1].item()
+    0.5
+    """
+    if values[0].numel() < 2:
+        raise ValueError(
+            f"Latency(thresholds='standardised') expects samples of several values, such as images; got shape "
+            f"{tuple(values.shape)}. Pass thresholds='equal-mass'."
+        )
+    return torch.sigmoid(layer_norm(values, values.shape[1:]))
+
+
 def _named(name: str, time_steps: int, levels: int | None) -> tuple[float, ...]:
-    kinds = {"uniform": uniform, "equal-mass": equal_mass}
+    kinds = {"uniform": uniform, "equal-mass": equal_mass, "standardised": equal_mass}
     if name not in kinds:
-        raise ValueError(f"Latency expects thresholds to be 'uniform', 'equal-mass' or T numbers; got {name!r}.")
+        known = ", ".join(map(repr, kinds))
+        raise ValueError(f"Latency expects thresholds to be one of {known}, or T numbers; got {name!r}.")
     if levels not in (None, time_steps, time_steps + 1):
         raise ValueError(
             f"Latency tells apart as many levels as it has steps, or one more with silence; got {levels} levels and "

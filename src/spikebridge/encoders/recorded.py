@@ -19,7 +19,10 @@ class Recorded(Encoder):
     By ``counts``, of c events at a place in a frame:
 
     - ``kept``: f(c) = c;  ``scaled``: f(c) = c / largest;  ``clipped``: f(c) = min(c, largest);
-    - ``binary``: f(c) = 1 if c > 0, else 0. The layer that receives the train then accumulates and never multiplies.
+    - ``binary``: f(c) = 1 if c > 0, else 0.
+
+    The layer that receives the train accumulates and never multiplies, as long as counts are whole numbers: once for
+    every event, or once for all of a frame's at a place if they are "binary".
 
     No code of a value, and not among ``ENCODERS``: the train has what the recording has. It decodes, as every train of
     equal weights does, to the mean of its steps, w_t = 1 / T: how many events a frame has.
@@ -28,6 +31,9 @@ class Recorded(Encoder):
         time_steps: T, number of frames in a recording (>= 1).
         counts: which of these.
         largest: of "scaled" and "clipped", in events a frame (> 0).
+
+    Attributes:
+        spike_value: what one event adds to an entry of the train:  1 / largest if "scaled", else 1.
 
     Shapes:  values [batch, time, *unit] -> train [time, batch, *unit].
     Raises:
@@ -51,6 +57,7 @@ class Recorded(Encoder):
             raise ValueError(f"Recorded expects largest > 0 and finite; got {largest}. Pass a number of events.")
         self.counts, self.largest = counts, largest
         self.is_binary = counts == "binary"
+        self.spike_value = 1.0 / largest if counts == "scaled" else 1.0
 
     def encode(self, values: Value) -> SpikeTrain:
         """Check the recordings and put time first."""
@@ -66,7 +73,7 @@ class Recorded(Encoder):
         if self.counts == "binary":
             return (train > 0).to(train.dtype)
         if self.counts == "scaled":
-            return train * (1.0 / self.largest)
+            return train * self.spike_value
         return train.clamp(max=self.largest) if self.counts == "clipped" else train
 
     @property

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -15,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ..blocks.differential import Differential, Increments, PrefixMeans
+from ..blocks.stem import HybridStem
 from ..core.encoder import Encoder
 from ..core.neuron import Neuron
 from ..core.shapes import Current, Spikes, SpikeTrain, Value
@@ -47,11 +49,17 @@ class _Layer:
     product: Product
     weights: int
     tick: int
+    is_second_stem: bool
 
     def takes(self, base: str, product: Product) -> bool:
         """Whether a product is this layer at other steps."""
         same = self.base == base and self.product.kind == product.kind and self.product.clock == product.clock
         return same and product.clock is not None and not self.product.overlaps(product)
+
+    def repeats(self, other: _Layer) -> bool:
+        """Whether these are the spikes of a layer that gets numbers at other steps."""
+        kinds = self.base == other.base and (self.product.kind, other.product.kind) == ("AC", "MAC")
+        return kinds and self.product.clock == other.product.clock and not self.product.overlaps(other.product)
 
 
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -133,7 +141,12 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 layer.product, layer.tick = first.plus(product.at(now, self.loop)), now
                 return
         calls = sum(layer.base == name for layer in self.found)
-        self.found.append(_Layer(name, name if calls == 0 else f"{name}#{calls + 1}", product, weights, now))
+        own = name if calls == 0 else f"{name}#{calls + 1}"
+        self.found.append(_Layer(name, own, product, weights, now, self._is_in_second_stem()))
+
+    def _is_in_second_stem(self) -> bool:
+        running = pairwise(module for _, module in self.modules)
+        return any(isinstance(stem, HybridStem) and part is stem.rest is not stem.first for stem, part in running)
 
     def _is_timed(self, product: Product) -> bool:
         return product.clock is not None and not product.clock.is_input
@@ -276,6 +289,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             connections=dense.max().item(),
             weights=layer.weights,
             effective=tuple(effective.tolist()),
+            is_in_ann=not layer.is_second_stem and not any(layer.repeats(other) for other in self.found),
         )
 
     def _has_steps(self, clock: Clock | None) -> bool:

@@ -30,6 +30,8 @@ def bits_of(levels_per_step: int, time_steps: int) -> int:
 class Reference:
     """An ANN of the same layers, every connection of which costs one MAC per inference, zeros included.
 
+    A layer that the spiking network feeds with numbers at some steps and with spikes at others is fed with numbers.
+
     Attributes:
         name: what it is.
         mac_pj: price of a MAC in a layer that the spiking network feeds with spikes; all others cost ``costs.mac_pj``.
@@ -151,7 +153,8 @@ class EnergyCard:
     @property
     def quantised_traffic(self) -> Traffic:
         """Memory traffic of the quantised ANN."""
-        size, layers = self.costs.number_bytes, [layer for layer in self.operations if layer.weights]
+        size = self.costs.number_bytes
+        layers = [layer for layer in self.operations if layer.weights and layer.is_in_ann]
         return Traffic(
             per_operation=size * sum(layer.connections for layer in layers),
             per_run=size * sum(layer.weights for layer in layers),
@@ -163,7 +166,9 @@ class EnergyCard:
 
     def _reference(self, name: str, mac_pj: float) -> Reference:
         spiking, sent = self.connections_of("AC"), self.spikes_per_connection
-        energy = self.costs.mac_pj * self.connections_of("MAC") + mac_pj * spiking
+        layers = [layer for layer in self.operations if layer.is_in_ann]
+        analog, coded = (sum(each.connections for each in layers if each.kind == kind) for kind in ("MAC", "AC"))
+        energy = self.costs.mac_pj * analog + mac_pj * coded
         left = energy - self.analog_pj
         even = left / (self.costs.ac_pj * spiking) if spiking and left > 0 else None
         rate = self.rate * even / sent if self.rate is not None and even is not None and sent else None

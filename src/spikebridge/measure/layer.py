@@ -19,6 +19,8 @@ class LayerOperations:
         weights: numbers that the layer stores, biases included; 0 for a product of two activations.
         effective: ``per_step`` without the operations whose input or weight is zero, which change nothing. For "AC"
             it differs only where weights are zero. Empty where it was not counted.
+        is_in_ann: whether an ANN of the same layers has this one beside the others. It has one stem where a network has
+            a second for spikes (``HybridStem``), and once a layer that gets numbers and, at other steps, spikes.
     """
 
     layer: str
@@ -27,6 +29,7 @@ class LayerOperations:
     connections: float = 0.0
     weights: int = 0
     effective: tuple[float, ...] = ()
+    is_in_ann: bool = True
 
     def __post_init__(self) -> None:
         # A record is JSON, where a tuple comes back as a list.

@@ -73,7 +73,14 @@ def spike_counts(neuron: Neuron[Any], output: SpikeTrain) -> SpikeTrain:
 
 
 def code_spikes(encoder: Encoder, train: SpikeTrain) -> SpikeTrain | None:
-    """The spikes of a code: NaN at the steps that it sends numbers at, None if those are all."""
+    """The spikes of a code: NaN at the steps that it sends numbers at, None if those are all.
+
+    A code with a ``spike_value`` sends counts, which are spikes where all are whole and numbers where some are not.
+    """
+    value = getattr(encoder, "spike_value", None)
+    if value is not None:
+        counts = train.detach() / value
+        return counts.round() if torch.allclose(counts, counts.round()) else None
     steps = getattr(encoder, "is_spiking", (encoder.is_binary,) * encoder.time_steps)
     if not any(steps):
         return None

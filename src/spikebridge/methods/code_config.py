@@ -16,14 +16,15 @@ class CodeConfig:
 
     Args:
         thresholds: of Latency, and of the steps after the first of Hybrid: "uniform"; "equal-mass", equal shares of
-            sigmoid(z) with z standard normal, which pixels as they are do not follow; or numbers that descend.
+            sigmoid(z) with z standard normal, which pixels as they are do not follow; "standardised", which makes such
+            values of each image first; or numbers that descend.
         last_frame: of Latency: "strict", "reference" or "silent".
         rest: of Hybrid: the code of the steps after the first; null is Latency.
         counts: of Recorded: "kept", "scaled", "clipped" or "binary".
         largest: of Recorded: the count that "scaled" makes 1 and that "clipped" ends at (> 0).
     """
 
-    thresholds: Literal["uniform", "equal-mass"] | tuple[float, ...] | None = None
+    thresholds: Literal["uniform", "equal-mass", "standardised"] | tuple[float, ...] | None = None
     last_frame: Literal["strict", "reference", "silent"] | None = None
     rest: str | None = None
     counts: Literal["kept", "scaled", "clipped", "binary"] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from ..blocks.step_norm import Mode
 from ..core import Encoder
 from ..encoders import ENCODERS, Recorded
 from ..models import MODELS
@@ -49,7 +50,8 @@ class ModelConfig:
         code: settings of the encoder.
         time_steps: T, for an SNN and for hybrid blocks (>= 1).
         norm: of an SNN: statistics of all steps together ("joint"), of each step ("per-step"), or of each in training
-            and of all in eval mode ("reference"). The norms of an own stem have their steps together.
+            and of all in eval mode ("reference"); or of all together with one scale learned for each step
+            ("step-scale"), and one shift too ("step-affine"). The norms of an own stem are "joint".
         adaptive: what differs from step to step, in an SNN.
         hybrid: what hybrid blocks are made of, in a model that has them.
     """
@@ -70,7 +72,7 @@ class ModelConfig:
     encoder: str = "Direct"
     code: CodeConfig = field(default_factory=CodeConfig)
     time_steps: int = 4
-    norm: Literal["joint", "per-step", "reference"] = "joint"
+    norm: Mode = "joint"
     adaptive: AdaptiveConfig = field(default_factory=AdaptiveConfig)
     hybrid: HybridConfig = field(default_factory=HybridConfig)
 

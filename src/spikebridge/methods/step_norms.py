@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..blocks import StepNorm
+from ..blocks.step_norm import Mode
 from ..core.time import OverTime
 
 
-def with_step_norms(network: nn.Module, *, time_steps: int, mode: Literal["per-step", "reference"]) -> nn.Module:
+def with_step_norms(network: nn.Module, *, time_steps: int, mode: Mode) -> nn.Module:
     """Every BatchNorm that ends lifted layers becomes a :class:`StepNorm` behind them; the network is changed.
 
     ``OverTime(conv, norm)`` becomes ``nn.Sequential(OverTime(conv), StepNorm(...))``, which starts with the norm's
@@ -20,7 +19,7 @@ def with_step_norms(network: nn.Module, *, time_steps: int, mode: Literal["per-s
     Args:
         network: from trains to trains.
         time_steps: T, number of steps.
-        mode: of the statistics; see :class:`StepNorm`.
+        mode: of the statistics, and what else differs between steps; see :class:`StepNorm`.
 
     Raises:  ValueError: a BatchNorm that other layers follow in the same lifted ones, or none at all.
     """
@@ -42,7 +41,7 @@ def with_step_norms(network: nn.Module, *, time_steps: int, mode: Literal["per-s
     return network
 
 
-def _as_step_norm(norm: _BatchNorm, *, time_steps: int, mode: Literal["per-step", "reference"]) -> StepNorm:
+def _as_step_norm(norm: _BatchNorm, *, time_steps: int, mode: Mode) -> StepNorm:
     momentum = 0.1 if norm.momentum is None else norm.momentum
     made = StepNorm(norm.num_features, time_steps=time_steps, mode=mode, eps=norm.eps, momentum=momentum)
     made.weight, made.bias = norm.weight, norm.bias

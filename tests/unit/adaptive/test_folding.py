@@ -186,6 +186,20 @@ def test_norms_that_look_at_the_batch_and_scales_of_classes_stay() -> None:
     assert "every class has its own mean" in folding.kept["body.3"]
 
 
+@pytest.mark.parametrize("mode", ["step-scale", "step-affine"])
+def test_scales_of_a_norm_for_each_step_are_folded_with_the_gains(mode: str) -> None:
+    norm = StepNorm(6, time_steps=STEPS, mode=mode)
+    body = nn.Sequential(OverTime(nn.Linear(6, 6)), norm, eager(), OverTime(nn.Linear(6, 2))).double()
+    network = varied(adapt(SpikingNetwork(body, encoder=Direct(time_steps=STEPS)), STEPS)).eval()
+    kept = network.body[1]
+    with torch.no_grad():
+        kept.scale.copy_(torch.linspace(0.5, 2.0, STEPS))
+    folding, values = fold_adaptive(network), torch.rand(8, 6).double() * 3
+    torch.testing.assert_close(folding.model(values), network(values), rtol=0, atol=ROUNDING)
+    assert folding.folded == ("body.2", "body.3")
+    assert [type(module) for module in folding.model.body[1]] == [StepAffine]
+
+
 def test_a_gain_of_one_is_nothing_to_fold() -> None:
     body = nn.Sequential(*layers(LIF()), Lifted(nn.Linear(6, 2)))
     folding = fold_adaptive(adapt(SpikingNetwork(body, encoder=Direct(time_steps=STEPS)), STEPS))

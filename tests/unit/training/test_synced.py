@@ -18,7 +18,7 @@ from spikebridge.training.synced import SyncedStepNorm, SyncEverywhere
 TIME, FEATURES, SHARES = 4, 3, (2, 5)
 """Of the batch, two samples are with the first process and five with the second."""
 
-MODES = ("joint", "per-step", "reference")
+MODES = ("joint", "per-step", "reference", "step-affine")
 ROUNDING = 1e-10
 """Of sums in float64, taken in another order."""
 
@@ -38,6 +38,9 @@ def norm_of(mode: str, **settings: Any) -> StepNorm:
     with torch.no_grad():
         made.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
         made.bias.copy_(torch.tensor([-1.0, 0.0, 1.0]))
+        if made.scale is not None and made.shift is not None:
+            made.scale.copy_(torch.tensor([0.5, -1.0, 2.0, 3.0]))
+            made.shift.copy_(torch.tensor([1.0, 0.0, -1.0, 2.0]))
     return made
 
 
@@ -84,7 +87,7 @@ def test_two_processes_normalise_and_learn_as_one(mode: str, two: list[dict[str,
     first, second = (found[f"{mode} running"] for found in two)
     assert first.keys() == second.keys() == expected.keys()
     for name, whole in expected.items():
-        if name in ("weight", "bias"):
+        if name in ("weight", "bias", "scale", "shift"):
             joined = first[name] + second[name]
         elif name.startswith("running"):
             assert torch.equal(first[name], second[name])
