@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
+from torch import Tensor
 
 from spikebridge import Surrogate, straight_through
-from spikebridge.core import SURROGATES, quantise
+from spikebridge.core import SURROGATES, quantise, substitute
 
 from ..cases import SURROGATE_CASES
 
@@ -48,6 +51,53 @@ def test_gradient_equals_finite_differences_of_the_stand_in(surrogate: Surrogate
     with torch.no_grad():
         differences = (surrogate.soft(x + STEP) - surrogate.soft(x - STEP)) / (2 * STEP)
     assert torch.allclose(x.grad, differences, atol=1e-6)
+
+
+@every_surrogate
+def test_closed_form_is_the_derivative_of_the_stand_in(surrogate: Surrogate) -> None:
+    x = torch.linspace(-1.7, 1.7, 1000, dtype=torch.float64)
+    assert torch.allclose(surrogate.derivative(x), Surrogate.derivative(surrogate, x), rtol=1e-12, atol=1e-12)
+
+
+@every_surrogate
+def test_the_membrane_is_all_that_is_kept_for_the_backward_pass(surrogate: Surrogate) -> None:
+    kept: list[int] = []
+    x = torch.randn(10, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda part: kept.append(part.data_ptr()) or part, lambda part: part):
+        surrogate(x)
+    assert set(kept) == {x.data_ptr()}
+
+
+@dataclass(frozen=True)
+class Softsign(Surrogate):
+    """As a user writes one: the stand-in alone."""
+
+    def soft(self, x: Tensor) -> Tensor:
+        return 0.5 + 0.5 * x / (1.0 + x.abs())
+
+
+def test_the_stand_in_alone_is_enough_also_in_a_compiled_graph() -> None:
+    x = torch.randn(100, dtype=torch.float64)
+    expected = 0.5 / (1.0 + x.abs()).square()
+    for call in (Softsign(), torch.compile(Softsign(), fullgraph=True, backend="aot_eager")):
+        leaf = x.clone().requires_grad_()
+        spikes = call(leaf)
+        spikes.sum().backward()
+        assert torch.equal(spikes, (x >= 0).double())
+        assert torch.allclose(leaf.grad, expected)
+
+
+def test_a_substitution_differentiates_twice_and_sample_by_sample() -> None:
+    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x: substitute(x, torch.floor, torch.sin), x)
+    slopes = torch.func.vmap(torch.func.grad(lambda x: substitute(x, torch.floor, torch.sin)))(x.detach())
+    assert torch.allclose(slopes, x.detach().sin())
+
+
+def test_leading_axes_that_the_value_has_more_are_summed_in_the_gradient() -> None:
+    x, weight = torch.randn(3, requires_grad=True), torch.tensor([[1.0], [2.0]])
+    substitute(x, lambda x: (x * weight).floor(), lambda x: x * weight).sum().backward()
+    assert torch.equal(x.grad, 3.0 * x.detach())
 
 
 @every_surrogate

@@ -168,6 +168,15 @@ def test_slope_is_the_limit_of_differences(name: str) -> None:
     assert torch.allclose(rise / (2 * step), slopes(surrogate, x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("surrogate", PLANE_SURROGATES.values(), ids=PLANE_SURROGATES)
+def test_slope_is_what_differentiating_the_stand_in_gives(surrogate: PlaneSurrogate) -> None:
+    x = 256 * torch.rand(200, dtype=torch.float64)
+    weight = 2.0 ** torch.arange(8, dtype=torch.float64)[:, None]
+    expected = PlaneSurrogate.derivative(surrogate, x, weight, bits=8)
+    assert expected.shape == (8, 200)
+    assert torch.allclose(surrogate.derivative(x, weight, bits=8), expected, rtol=1e-10, atol=1e-12)
+
+
 FIXTURES = [
     (SigSine(), 3, 8.0, 0.98175),
     (SigSine(), 3, 0.0, -0.98175),
