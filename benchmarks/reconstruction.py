@@ -10,8 +10,10 @@ surrogate training, are chosen on validation data; test accuracy is reported.
 - width, depth, size, leak: of the drawn units on xor of 11 bits.
 
 Methods: "surrogate" trains a network as a whole; "gaussian" draws its units and solves the readout; "trained" solves it
-on a surrogate-trained network's units; "fine-tuned" trains on from "gaussian"; "stacked" chooses layer by layer. Beside
-them ridge and logistic regression on the analog membranes of the same drawn units, and on the inputs.
+on a surrogate-trained network's units; "fine-tuned" trains on from "gaussian"; "stacked" chooses layer by layer;
+"generated" asks for one unit after another, of one layer, by column generation with local search and surrogate
+gradients (of "count", whether a unit fires once, twice, ... at least). Beside them ridge and logistic regression on the
+analog membranes of the same drawn units, and on the inputs.
 
 Every line has accuracies of all parts, objective and relative gap. Resumes where it stopped: what
 results/reconstruction.jsonl has is skipped.
@@ -27,6 +29,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +40,22 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from spikebridge.convex import Membrane, SpikeFeatures, spike_dictionary
+from spikebridge import LIF
+from spikebridge.convex import (
+    CountAtLeast,
+    GradientPricer,
+    Membrane,
+    SearchPricer,
+    Spike,
+    SpikeFeatures,
+    Units,
+    generate_columns,
+    lambda_max,
+    spike_dictionary,
+)
 from spikebridge.data import Samples, Split, Stored
 from spikebridge.measure.record import environment
-from spikebridge.methods.reconstruct import find, results_of
+from spikebridge.methods.reconstruct import Found, accuracy, find, results_of
 from spikebridge.methods.reconstruct_config import (
     ReadoutConfig,
     ReconstructConfig,
@@ -48,19 +63,21 @@ from spikebridge.methods.reconstruct_config import (
     TaskConfig,
     WitnessConfig,
 )
-from spikebridge.methods.solving import in_rows
+from spikebridge.methods.solving import Head, Point, in_rows
 from spikebridge.methods.tasks import Task, task_for
 from spikebridge.methods.units import drawn
 
 RESULTS = Path(__file__).parent / "results" / "reconstruction.jsonl"
 Cell = dict[str, Any]
 
-SOLVED = ("surrogate", "gaussian", "trained", "fine-tuned", "stacked")
+SOLVED = ("surrogate", "gaussian", "trained", "fine-tuned", "stacked", "generated")
 ANALOG = ("ridge, membranes", "logistic, membranes", "ridge, inputs", "logistic, inputs")
 IMAGES: Cell = {"widths": [512], "decay": 0.5, "read": "every", "scaling": "critical"}
 STEPS_OF_TRAINING, MOST_EPOCHS = 2500, 250
 """Optimiser steps of surrogate training, in whole epochs, but no more than so many epochs."""
 FEWER_EPOCHS = {"mnist": 60, "n-mnist": 40}
+ROUNDS = 12
+"""Of column generation, for one strength at most."""
 
 
 def xor() -> Iterator[Cell]:
@@ -135,7 +152,7 @@ def configured(cell: Cell, *, seed: int, root: Path | None) -> ReconstructConfig
     own = {name: cell[name] for name in ("time_steps", "train", "validation", "base") if name in cell}
     units = {name: cell[name] for name in ("widths", "decay", "read", "scaling") if name in cell}
     is_large = cell["task"] in FEWER_EPOCHS
-    method = cell["method"] if cell["method"] in SOLVED else "gaussian"
+    method = cell["method"] if cell["method"] in SOLVED[:5] else "gaussian"
     if method == "stacked" and "widths" not in units:
         units["widths"] = [512, 1024]
     witnesses = replace(WitnessConfig(), **{**units, "widths": tuple(units.get("widths", WitnessConfig().widths))})
@@ -169,6 +186,32 @@ def solved(config: ReconstructConfig, task: Task) -> dict[str, Any]:
     results = results_of(found, task)
     heads = [head["chosen"] for head in results.pop("heads")]
     return {**results, "heads": heads, "surrogate": vars(surrogate)}
+
+
+def generated(config: ReconstructConfig, task: Task) -> dict[str, Any]:
+    """Units asked for by column generation, at strengths from strong to weak; pricers remember what they offered."""
+    steps, readout = task.encoder.time_steps, config.readout
+    values, labels = task.split.train.tensors
+    features = [Spike()] if config.witnesses.read == "last" else [CountAtLeast(1 + step) for step in range(steps)]
+    neuron = partial(LIF, decay=config.witnesses.decay)
+    units = Units(values, encoder=task.encoder, neuron=neuron, features=features, grid=task.grid)
+    pricers = [SearchPricer(units, seed=config.seed), GradientPricer(units, seed=config.seed)]
+    problem = {"loss": "softmax", "penalty": readout.penalty, "intercept": True, "classes": task.heads[0]}
+    targets = labels.numpy()
+    some = units.dictionary(units.drawn(config.witnesses.widths[-1], np.random.default_rng(config.seed)))
+    largest = lambda_max(some, targets, **problem)
+    found = {}
+    for share in map(float, np.geomspace(1.0, readout.lowest, readout.strengths)[1:]):
+        settings = {"strength": share * largest, "tol": readout.tol, "max_rounds": ROUNDS}
+        made = generate_columns(pricers, targets, **problem, **settings)
+        if made.names:
+            network = units.network(made)
+            right = accuracy(network, task.split.validation, task)["all"]
+            found[network] = Point(strength=share * largest, share=share, solution=made.solution, validation=right)
+    network, chosen = max(found.items(), key=lambda item: (item[1].validation, item[1].share))
+    head = Head(path=tuple(found.values()), chosen=chosen)
+    results = results_of(Found(network, [head], drawn=len(chosen.solution.weights)), task)
+    return {**results, "heads": [chosen.summary]}
 
 
 def analog(config: ReconstructConfig, task: Task, method: str) -> dict[str, Any]:
@@ -240,8 +283,8 @@ def main() -> None:
         config = configured(cell, seed=seed, root=options.root)
         task = in_memory(task_for(config.task, seed=seed))
         began = time.perf_counter()
-        is_ours = cell["method"] in SOLVED
-        found = solved(config, task) if is_ours else analog(config, task, cell["method"])
+        run = {"generated": generated, **dict.fromkeys(ANALOG, partial(analog, method=cell["method"]))}
+        found = run.get(cell["method"], solved)(config, task)
         line = {**key, **found, "seconds": time.perf_counter() - began}
         rights = {part: round(each["all"], 4) for part, each in found["accuracy"].items()}
         print(key, rights, f"{line['seconds']:.1f} s", flush=True)

@@ -28,6 +28,7 @@ from .fit import fit_sparse as fit_sparse
 from .fit import lambda_max as lambda_max
 from .generation import Generated as Generated
 from .generation import generate_columns as generate_columns
+from .gradient_pricing import GradientPricer as GradientPricer
 from .losses import Loss as Loss
 from .margins import Hinge as Hinge
 from .margins import Logistic as Logistic
@@ -58,6 +59,9 @@ from .spike_features import before_readout as before_readout
 from .spike_features import spike_dictionary as spike_dictionary
 from .squared import Squared as Squared
 from .streamed import StreamedDictionary as StreamedDictionary
+from .unit_pricing import SearchPricer as SearchPricer
+from .unit_pricing import UnitPricer as UnitPricer
+from .units import Units as Units
 from .witnesses import as_layers as as_layers
 from .witnesses import gaussian_witness as gaussian_witness
 from .witnesses import network_of as network_of

@@ -52,7 +52,7 @@ class Solution:
     @property
     def support(self) -> NDArray[np.intp]:
         """The features in use."""
-        return np.flatnonzero(self.weights.reshape(len(self.weights), -1).any(axis=1))
+        return np.flatnonzero(self.weights.any(axis=tuple(range(1, self.weights.ndim))))
 
 
 WarmStart = Solution | tuple[Any, Any] | NDArray[Any] | None

@@ -66,13 +66,15 @@ def generate_columns(
     classes: int | None = None,
     most: int = 50,
     patience: int = 3,
+    tries: int = 3,
     max_rounds: int = 200,
 ) -> Generated:
     """Train a readout over columns that are too many to store: the optimum over all, with the few that it needs.
 
     A round solves over the present columns, takes the dual point u, and has every pricer look for columns with
-    size(d^T u) > lambda. If pricers see all of theirs, the largest size there is makes u feasible for them all, which
-    bounds the optimum over all columns. Columns that stay unused for some rounds go.
+    size(d^T u) > (1 + tol / 2) lambda. If pricers see all of theirs, the largest size there is makes u feasible for
+    them all, which bounds the optimum over all columns: within tol where none is found. Columns that stay unused for
+    some rounds go, and one that is there already is not added again, whatever its name.
 
     Args:
         pricers: where columns come from; at least one.
@@ -87,6 +89,7 @@ def generate_columns(
         classes: likewise.
         most: columns a pricer may add in a round.
         patience: rounds that an unused column stays.
+        tries: rounds in a row without a new column after which it ends; pricers that draw may find one at the next.
         max_rounds: after which the best so far is returned.
 
     Raises:  ValueError: no pricer, and whatever :func:`fit_sparse` refuses.
@@ -105,9 +108,13 @@ def generate_columns(
     settings |= {"sample_weight": sample_weight, "class_weight": class_weight, "classes": classes}
     state = _State(Problem.of(BitDictionary.from_columns(empty), targets, **settings), tol, patience)
     is_flat = np.ndim(targets) == 1 and state.problem.outputs == 1
+    in_vain = 0
     for _ in range(max_rounds):
         state.solve(is_flat=is_flat)
-        if state.look(pricers, most) or not state.grow():
+        if state.look(pricers, most):
+            break
+        in_vain = 0 if state.grow() else in_vain + 1
+        if in_vain >= tries:
             break
     return state.result()
 
@@ -123,6 +130,8 @@ class _State:
         self.solution: Solution | None = None
         self.offers: list[tuple[int, Priced]] = []
         self.rounds: list[Round] = []
+        self.dropped: set[bytes] = set()
+        self.returned: set[bytes] = set()
 
     def solve(self, *, is_flat: bool) -> None:
         """Over the present columns, from the last weights."""
@@ -138,8 +147,9 @@ class _State:
         """Have everything priced; whether the gap over all columns is small enough."""
         assert self.solution is not None
         dual = feasible(self.problem, self.solution.dual_point)
+        above = (1.0 + 0.5 * self.tol) * self.problem.strength
         self.offers = [
-            (number, pricer.price(dual, self.problem.penalty, above=self.problem.strength, most=most))
+            (number, pricer.price(dual, self.problem.penalty, above=above, most=most))
             for number, pricer in enumerate(pricers)
         ]
         largest = max(offer.largest for _, offer in self.offers)
@@ -149,24 +159,32 @@ class _State:
         return self.solution.objective - best <= self.tol * self.solution.objective
 
     def grow(self) -> bool:
-        """Drop what has been idle, add what was offered; whether anything was."""
+        """Drop what has been idle, add what was offered; whether anything was. What comes back stays for good."""
         assert self.solution is not None
         used = self.solution.weights.reshape(len(self.names), -1).any(axis=1)
         self.idle = np.where(used, 0, self.idle + 1)
-        keep = np.flatnonzero((self.idle <= self.patience) | (np.arange(len(self.names)) == 0))
-        known = set(self.names)
+        known = _prints(self.columns)
+        stays = (self.idle <= self.patience) | np.array([each in self.returned for each in known])
+        stays[0] = True
+        keep = np.flatnonzero(stays)
+        self.dropped.update(known[place] for place in np.flatnonzero(~stays))
         self.names, self.idle = [self.names[place] for place in keep], self.idle[keep]
         self.columns = self.columns[:, keep]
-        weights = self.solution.weights[keep]
-        self.solution = Solution(**{**vars(self.solution), "weights": weights})
-        added = False
+        self.solution = Solution(**{**vars(self.solution), "weights": self.solution.weights[keep]})
+        before, there = len(self.names), set(known)
         for number, offer in self.offers:
-            fresh = [place for place, name in enumerate(offer.names) if (number, name) not in known]
-            self.names += [(number, offer.names[place]) for place in fresh]
-            self.columns = np.hstack([self.columns, offer.columns[:, fresh]])
-            self.idle = np.concatenate([self.idle, np.zeros(len(fresh), dtype=np.intp)])
-            added |= bool(fresh)
-        return added
+            self._add(number, offer, there)
+        return len(self.names) > before
+
+    def _add(self, number: int, offer: Priced, there: set[bytes]) -> None:
+        """Add the columns of an offer that are not there yet."""
+        prints = _prints(offer.columns)
+        fresh = [place for place, each in enumerate(prints) if each not in there and each not in prints[:place]]
+        there.update(prints)
+        self.returned.update(self.dropped.intersection(prints[place] for place in fresh))
+        self.names += [(number, offer.names[place]) for place in fresh]
+        self.columns = np.hstack([self.columns, offer.columns[:, fresh]])
+        self.idle = np.concatenate([self.idle, np.zeros(len(fresh), dtype=np.intp)])
 
     def result(self) -> Generated:
         """Without the column of zeros."""
@@ -182,3 +200,8 @@ class _State:
             rounds=tuple(self.rounds),
             relative_gap=float(relative),
         )
+
+
+def _prints(columns: Floats) -> list[bytes]:
+    """Of every column, something that no other column has."""
+    return [bits.tobytes() for bits in np.packbits(columns.T.astype(bool), axis=1)]

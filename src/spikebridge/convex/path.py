@@ -29,6 +29,7 @@ def fit_path(
     class_weight: ClassWeight = None,
     ridge: float = 0.0,
     classes: int | None = None,
+    max_time: float = np.inf,
 ) -> dict[float, Solution]:
     """Solve at many strengths, from strong to weak: {lambda: solution}, in that order.
 
@@ -48,6 +49,7 @@ def fit_path(
         class_weight: likewise.
         ridge: likewise.
         classes: likewise.
+        max_time: seconds for one strength, after which the best so far is its solution, and the next starts there.
 
     Raises:  ValueError: no strength, one <= 0, and whatever :func:`fit_sparse` refuses.
 
@@ -72,7 +74,9 @@ def fit_path(
     previous = np.inf
     for strength in _strengths(problem, strengths, smallest):
         first = None if last is None else _survivors(problem, last, previous, strength)
-        last = solve(problem.with_strength(strength), tol=tol, warm_start=last, is_flat=is_flat, first=first)
+        last = solve(
+            problem.with_strength(strength), tol=tol, warm_start=last, max_time=max_time, is_flat=is_flat, first=first
+        )
         found[strength] = last
         previous = strength
     return found

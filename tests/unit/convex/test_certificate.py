@@ -12,6 +12,7 @@ import pytest
 from spikebridge.convex import DenseDictionary, Problem, certify, fit_sparse, lambda_max
 from spikebridge.convex.bounds import feasible, lower_bound
 
+from .dictionaries import streamed
 from .readouts import LOSSES, PENALTIES, cases, features, name, targets
 
 TIGHT = 1e-8
@@ -75,6 +76,16 @@ def test_certificate_names_its_arithmetic() -> None:
     assert certify(matrix, wanted, weights, strength=1.0).arithmetic == "fixed-point"
     other = certify(matrix + 0.5, wanted, weights, strength=1.0)
     assert other.arithmetic == "float64 with a rounding allowance" and other.rounding > 0.0
+
+
+def test_sums_of_a_streamed_pool_are_exact_too() -> None:
+    matrix, wanted = features(), targets("logistic")
+    pool, stored = streamed(features(columns=60, seed=5)), features(columns=60, seed=5)
+    found = certify(matrix, wanted, np.zeros(25), strength=0.1, pool=pool)
+    assert found.arithmetic == "fixed-point"
+    assert found == certify(matrix, wanted, np.zeros(25), strength=0.1, pool=stored)
+    other = certify(matrix, wanted, np.zeros(25), strength=0.1, pool=streamed(stored + 0.5))
+    assert other.arithmetic == "float64 with a rounding allowance"
 
 
 def test_a_pool_lowers_the_bound_to_its_own_optimum() -> None:

@@ -90,6 +90,47 @@ def test_several_pricers_serve_one_readout_and_names_say_whose() -> None:
         assert np.array_equal(column, wanted_column)
 
 
+def test_a_column_is_added_once_whatever_it_is_called() -> None:
+    pool, wanted = features(columns=60), targets("logistic")
+    twice = PoolPricer(BitDictionary.from_columns(np.hstack([pool, pool])))
+    found = generate_columns([twice, twice], wanted, strength=0.005, tol=TOLERANCE)
+    once = generate_columns([PoolPricer(BitDictionary.from_columns(pool))], wanted, strength=0.005, tol=TOLERANCE)
+    assert len(np.unique(found.columns, axis=1).T) == len(found.names) > 10
+    assert abs(found.solution.objective - once.solution.objective) <= 2 * TOLERANCE * once.solution.objective
+
+
+def test_a_pricer_that_offers_the_idle_again_and_again_comes_to_an_end() -> None:
+    pool = features(columns=40)
+
+    class Insists:
+        looks = 0
+
+        def price(self, dual: Any, penalty: Any, *, above: float, most: int) -> Priced:
+            self.looks += 1
+            return Priced(pool, list(range(40)), np.inf)
+
+    insists = Insists()
+    found = generate_columns([insists], targets("logistic"), strength=0.05, patience=0, tries=2, max_rounds=100)
+    best = fit_sparse(pool, targets("logistic"), strength=0.05)
+    assert insists.looks < 10 and len(found.solution.support) < 40
+    assert abs(found.solution.objective - best.objective) <= 1e-4 * best.objective
+
+
+def test_a_search_that_finds_nothing_looks_again() -> None:
+    class Late:
+        looks = 0
+
+        def price(self, dual: Any, penalty: Any, *, above: float, most: int) -> Priced:
+            self.looks += 1
+            offer = features(columns=10) if self.looks == 3 else dual[:, :0]
+            return Priced(offer, list(range(offer.shape[1])), np.inf)
+
+    for tries, looks, is_found in ((2, 2, False), (3, 6, True)):
+        late = Late()
+        found = generate_columns([late], targets("logistic"), strength=0.01, tries=tries)
+        assert (late.looks, len(found.names) > 0) == (looks, is_found)
+
+
 def test_a_pricer_that_has_not_seen_all_proves_nothing() -> None:
     class Guess:
         def price(self, dual: Any, penalty: Any, *, above: float, most: int) -> Priced:

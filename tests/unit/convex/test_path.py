@@ -43,6 +43,17 @@ def test_path_with_ridge_and_weights_is_that_of_its_problems() -> None:
     assert abs(path[0.01].objective - cold.objective) <= 2 * TOLERANCE * cold.objective
 
 
+def test_time_that_is_up_gives_the_best_so_far_with_its_certificate() -> None:
+    matrix, wanted = features(), targets("logistic")
+    settings: dict[str, Any] = {"strengths": [0.1, 0.03, 0.01], "tol": 1e-12}
+    path, full = fit_path(matrix, wanted, **settings, max_time=0.0), fit_path(matrix, wanted, **settings, max_time=9.0)
+    assert list(path) == list(full) and not any(solution.is_converged for solution in path.values())
+    for solution, best in zip(path.values(), full.values(), strict=True):
+        certificate = solution.certificate
+        assert certificate.relative_gap > best.certificate.relative_gap
+        assert certificate.dual <= best.objective <= certificate.primal + 1e-12
+
+
 @pytest.mark.parametrize("strengths", [0, [], [0.0], [0.1, -1.0], [np.inf]])
 def test_strengths_that_make_no_path_are_refused(strengths: Any) -> None:
     with pytest.raises(ValueError, match="strength"):
