@@ -78,7 +78,9 @@ def configured(config: TrainConfig, cell: Cell, *, seed: int, epochs: int | None
     own = {key: value for key, value in cell.items() if key in ("time_steps", "width")}
     if own.get("width") == "matched":
         own["width"] = MATCHED[config.model.width or 16]
-    hybrid = replace(config.model.hybrid, **{key: value for key, value in cell.items() if key not in own})
+    is_planes = cell.get("code", "BitPlane") == "BitPlane"
+    others = {} if is_planes else dict.fromkeys(config.model.hybrid.of_code)
+    hybrid = replace(config.model.hybrid, **others, **{key: value for key, value in cell.items() if key not in own})
     model = replace(config.model, hybrid=hybrid, **own)
     return replace(config, seed=seed, model=model, epochs=epochs or config.epochs, output=output)
 

@@ -13,6 +13,7 @@ from torch import nn
 
 import spikebridge
 from spikebridge.core import SURROGATES
+from spikebridge.core.planes import PLANE_SURROGATES
 from spikebridge.encoders import ENCODERS
 from spikebridge.neurons import NEURONS
 
@@ -76,6 +77,13 @@ def test_every_catalogued_class_is_public_constructs_bare_and_is_documented(cata
         kind()
         assert (kind.__doc__ and "Source:" in kind.__doc__) or name == "Direct", f"{name} does not cite its source"
         assert f"`{name}`" in table, f"docs/catalogue.md does not list {name}"
+
+
+@pytest.mark.parametrize("name", PLANE_SURROGATES)
+def test_every_surrogate_of_a_plane_cites_its_source_and_is_documented(name: str) -> None:
+    kind = type(PLANE_SURROGATES[name])
+    assert "Source:" in (kind.__doc__ or "") or name == "none"
+    assert f"| `{name}` | `{kind.__name__}` |" in (ROOT / "docs" / "catalogue.md").read_text()
 
 
 def test_every_public_name_has_a_docstring() -> None:

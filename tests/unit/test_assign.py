@@ -460,6 +460,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         TypeError,
         "'relu' made ReLU",
     ),
+    "classes that are no whole numbers": (
+        lambda: assign(net(), (X, Y.float()), 0.5),
+        TypeError,
+        r"classes as whole numbers; got torch.float32. Pass labels.long\(\)",
+    ),
     "too few measurements": (
         lambda: assign(net(), (X, Y), 0.5, codes=bit_planes(2, 4), measurements=6),
         ValueError,

@@ -282,5 +282,14 @@ def test_branches_of_two_shapes_are_refused(mode: Any) -> None:
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(ValueError, match="Fusion expects mode to be 'serial', 'add' or 'gated'; got 'parallel'"):
+    with pytest.raises(ValueError, match="Fusion expects mode to be one of serial, add, gated; got 'parallel'"):
         Fusion(nn.Identity(), nn.Identity(), mode="parallel")  # type: ignore[arg-type]
+
+
+def test_narrow_weights_are_refused_outside_of_autocast() -> None:
+    block = HybridBlock(nn.Sequential(OverTime(nn.Linear(4, 4)), LIF()), BitPlane(bits=4)).bfloat16()
+    values = torch.rand(3, 4)
+    with pytest.raises(ValueError, match=r"weights of float32 or wider.*got torch.bfloat16.*torch.autocast"):
+        block(values)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert block(values).shape == (3, 4)

@@ -63,11 +63,17 @@ class OwnWeights(nn.Module):
         (nn.ModuleList([nn.Linear(4, 4)]), {}, r"'1' \(ModuleList\): it has no forward\. Choose the modules in it"),
         (nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), {}, r"'1' \(TransformerEncoderLayer\): symbolically"),
         (nn.MultiheadAttention(4, 2), {}, r"MultiheadAttention, at .*, has batch_first=False.*batch_first=True"),
+        (
+            nn.MultiheadAttention(4, 2, batch_first=True),
+            {},
+            r"a MultiheadAttention gives more than one tensor, or",
+        ),
+        (nn.GRU(4, 4, batch_first=True), {}, r"a GRU gives more than one tensor, .* Choose a module around it"),
         (nn.Sequential(LIF()), {}, r"it has spikes already, of '0' \(LIF\), at .*lif.py:\d+, which is told T"),
         (nn.ReLU(), {}, r"'1' \(ReLU\): it has no weights, .*never bring the default neuron .*LIF\(threshold=0.5\)"),
         (OwnWeights(), {"weights": "fresh"}, r"fresh weights for '1' \(OwnWeights\): OwnWeights, at .*py:\d+, has wei"),
         (nn.Linear(4, 4), {"weights": "old"}, r"weights to be 'copy' or 'fresh'; got 'old'"),
-        (nn.Linear(4, 4), {"mode": "both"}, r"mode to be 'serial', 'add' or 'gated'; got 'both'"),
+        (nn.Linear(4, 4), {"mode": "both"}, r"mode to be one of serial, add, gated; got 'both'"),
         (nn.Linear(4, 4), {"encoder": BitPlane()}, r"encoder to make one for each .*lambda: BitPlane.*; got BitPlane"),
         (nn.Linear(4, 4), {"encoder": nn.ReLU}, r"encoder to make one, such as .*; it made ReLU\(\)"),
         (nn.Linear(4, 4), {"neuron": LIF()}, r"neuron to make neurons, one for each .*lambda: LIF.*; got LIF"),
@@ -82,6 +88,35 @@ def test_what_has_no_twin_is_refused(bad: nn.Module, settings: dict[str, Any], m
     with pytest.raises((ValueError, TypeError), match=message):
         hybridize(net, "1", **settings)
     assert repr(net) == before
+
+
+class Timed(nn.Module):
+    """A block that is told more than its values, as those of diffusion models are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor, t: Tensor | None = None) -> Tensor:
+        return F.relu(self.layer(x) + (0.0 if t is None else t))
+
+
+class Around(nn.Module):
+    def __init__(self, *, by_name: bool) -> None:
+        super().__init__()
+        self.block, self.by_name = Timed(), by_name
+
+    def forward(self, x: Tensor) -> Tensor:
+        t = x.mean()
+        return self.block(x, t=t) if self.by_name else self.block(x, t)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_module_that_is_given_more_than_one_tensor_is_refused(by_name: bool) -> None:
+    with pytest.raises(
+        ValueError, match=r"one tensor; Timed at .*py:\d+ is given Tensor, Tensor\. Choose modules"
+    ):
+        hybridize(Around(by_name=by_name), "block", batches=[torch.randn(5, 4)])
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,8 @@ def test_a_block_alone_and_a_core_without_neurons_are_told_too() -> None:
 
 
 def test_a_network_without_blocks_or_with_one_that_is_not_called_is_refused() -> None:
+    with pytest.raises(TypeError, match="expects one batch as a tensor; got list"):
+        spike_report(nn.Linear(4, 4), [torch.rand(2, 4)])
     with pytest.raises(ValueError, match=r"network with a HybridBlock, as hybridize makes it; Sequential has none"):
         spike_report(dense(), values())
     network = hybrid()

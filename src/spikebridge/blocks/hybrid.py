@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from ..core.encoder import Encoder
 from ..core.ranges import UNIT
 from ..core.shapes import SpikeTrain, Value
 from ..core.time import TimeAxis, declare_time
+
+Mode = Literal["serial", "add", "gated"]
+"""How a spiking branch joins an analog one; see :class:`Fusion`."""
 
 
 class RateDecoder(nn.Module):
@@ -73,8 +76,17 @@ class HybridBlock(nn.Module):
         decoded: Value = self.decoder(train)
         return decoded
 
+    def _check_width(self) -> None:
+        narrow = next((part for part in self.core.parameters() if part.dtype in (torch.float16, torch.bfloat16)), None)
+        if narrow is not None and not torch.is_autocast_enabled(narrow.device.type):
+            raise ValueError(
+                f"HybridBlock expects weights of float32 or wider, since trains are; got {narrow.dtype}. Leave the "
+                f"weights as they were and run the network under torch.autocast."
+            )
+
     def train_out(self, values: Value) -> SpikeTrain:
         """What the core sends: [batch, *unit] -> [time, batch, *other]."""
+        self._check_width()
         train = self.core(self.encoder(values))
         expected = (self.encoder.time_steps, len(values))
         if not isinstance(train, Tensor):
@@ -88,6 +100,12 @@ class HybridBlock(nn.Module):
                 f"*unit]; it gave shape {tuple(train.shape)}. Lift its stateless layers: OverTime(nn.Flatten(), ...)."
             )
         return train
+
+
+def check_mode(mode: str, *, owner: str) -> None:
+    """Refuse a mode that :class:`Fusion` does not have."""
+    if mode not in get_args(Mode):
+        raise ValueError(f"{owner} expects mode to be one of {', '.join(get_args(Mode))}; got {mode!r}.")
 
 
 class Fusion(nn.Module):
@@ -117,12 +135,9 @@ class Fusion(nn.Module):
 
     gate: nn.Parameter | None
 
-    def __init__(
-        self, analog: nn.Module, spiking: nn.Module, *, mode: Literal["serial", "add", "gated"] = "gated"
-    ) -> None:
+    def __init__(self, analog: nn.Module, spiking: nn.Module, *, mode: Mode = "gated") -> None:
         super().__init__()
-        if mode not in ("serial", "add", "gated"):
-            raise ValueError(f"Fusion expects mode to be 'serial', 'add' or 'gated'; got {mode!r}.")
+        check_mode(mode, owner="Fusion")
         self.mode = mode
         self.analog = None if mode == "serial" else analog
         self.spiking = spiking

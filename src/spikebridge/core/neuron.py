@@ -102,12 +102,15 @@ def at_rest(current: Current, level: Tensor | float = 0.0) -> Tensor:
 
 
 def positive_setting(value: float | Tensor, *, owner: str, name: str) -> Tensor:
-    """A neuron's setting as a float tensor of its own, refused unless every entry is finite and above zero."""
+    """A neuron's setting as a float tensor of its own, refused unless every entry is finite and above zero.
+
+    On the meta device there are no entries to look at.
+    """
     setting = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.float32).detach().clone()
     setting = setting if setting.is_floating_point() else setting.float()
     if setting.numel() == 0:
         raise ValueError(f"{owner} expects {name} to be a number, or one per channel; got an empty tensor.")
-    if not bool((torch.isfinite(setting) & (setting > 0)).all()):
+    if not setting.is_meta and not bool((torch.isfinite(setting) & (setting > 0)).all()):
         raise ValueError(
             f"{owner} expects {name} > 0 and finite; got {setting.min().item():g}. Pass a positive number."
         )
@@ -116,6 +119,8 @@ def positive_setting(value: float | Tensor, *, owner: str, name: str) -> Tensor:
 
 def brief(setting: Tensor) -> str:
     """A setting for printing: the number itself, or the range of a per-channel tensor."""
+    if setting.is_meta:
+        return "meta"
     if setting.numel() == 1:
         return f"{setting.item():.4g}"
     return f"{setting.min().item():.4g}..{setting.max().item():.4g} over {setting.numel()} channels"

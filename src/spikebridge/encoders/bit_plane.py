@@ -35,8 +35,8 @@ class BitPlane(Encoder):
         surrogate: "sig_sine", "tanh_sine", "fourier_sine", "straight_through", "none", or a stand-in with settings
             of its own, such as ``spikebridge.core.planes.SigSine(alpha=-4.0)``.
         rescale: s_k: "none" is 1; "paper" is k / 2^(n-1-k), which cancels the growth of variance towards low planes
-            and gives nothing to the lowest; "flat" is 2^k / (2^n - 1), which makes stand-ins of all planes equally
-            steep; or one number per plane, lowest first.
+            and gives nothing to the lowest, so nothing at all to a single bit; "flat" is 2^k / (2^n - 1), which makes
+            stand-ins of all planes equally steep; or one number per plane, lowest first.
         edge: "mask" has no gradient around the ends of the range, where periodic stand-ins fall although no bit
             changes; "wrap" leaves them. Over x from 0 to 2^n, sum_k 2^k f_k' averages 0 with "wrap" and, for a steep
             stand-in, 1 - 2^-n with "mask".
@@ -57,15 +57,13 @@ class BitPlane(Encoder):
     Source:  Luu, Luu, Pham, Truong, arXiv 2509.24411.
     Deviates:  the published code reads the range off each batch, leaves the lowest plane graded, wraps at the edges,
         adds 1/2 to the Fourier derivative, rescales for 8 planes and for images only, and decodes in reversed order.
-        ``reference_parity`` gives all of that but the last restriction.
+        ``reference_parity`` gives all of that, for any rank.
 
     >>> BitPlane(bits=3).encode(torch.tensor([5 / 7])).flatten().tolist()
     [1.0, 0.0, 1.0]
     """
 
-    powers: Tensor
-    scales: Tensor
-    plane_weights: Tensor
+    plane_weights: nn.Parameter | None
 
     def __init__(
         self,
@@ -95,15 +93,12 @@ class BitPlane(Encoder):
         self.surrogate = _surrogate(surrogate)
         self.is_binary = not graded
         scales = _scales(rescale, planes)
-        self.rescale = rescale if isinstance(rescale, str) else tuple(scales.tolist())
-        powers = torch.arange(planes) if order == "lsb" else torch.arange(planes - 1, -1, -1)
-        self.register_buffer("powers", 2.0**powers, persistent=False)
-        self.register_buffer("scales", scales[powers], persistent=False)
-        initial = self.powers.clone() if weights != "reversed" else 2.0 ** (planes - 1) / self.powers
-        if weights == "learned":
-            self.plane_weights = nn.Parameter(initial)
-        else:
-            self.register_buffer("plane_weights", initial, persistent=False)
+        self.rescale = rescale if isinstance(rescale, str) else scales
+        digits = range(planes) if order == "lsb" else range(planes - 1, -1, -1)
+        # Plain numbers: buffers that no state dict has would be lost where a network is made on the meta device.
+        self.powers = tuple(2.0**digit for digit in digits)
+        self.scales = tuple(scales[digit] for digit in digits)
+        self.plane_weights = nn.Parameter(torch.tensor(self.powers)) if weights == "learned" else None
 
     @property
     def bits(self) -> int:
@@ -123,17 +118,17 @@ class BitPlane(Encoder):
 
     @property
     def step_weights(self) -> Tensor:
-        return self.plane_weights / self.levels
+        return self._weights() / self.levels
 
     def weigh(self, train: SpikeTrain) -> Value:
         # Whole numbers are summed, and the sum divided, so that all 256 bytes come back exact.
-        level: Tensor = torch.tensordot(self.plane_weights.to(train), train, dims=1)
+        level: Tensor = torch.tensordot(self._weights(train.device).to(train), train, dims=1)
         return level / self.levels
 
     @property
     def unit_error(self) -> float:
         level = torch.arange(self.levels + 1, dtype=torch.float64)
-        each, weights = self.powers.cpu().double(), self.step_weights.detach().cpu().double()
+        each, weights = level.new_tensor(self.powers), self.step_weights.detach().cpu().double()
         decoded = torch.remainder(torch.floor(level[:, None] / each), 2.0) @ weights
         # Every value that is sent as this level: from reach[0] below it to reach[1] above.
         reach = (0.5, 0.5) if self.rounding == "round" and self.is_binary else (0.0, 1.0)
@@ -165,11 +160,17 @@ class BitPlane(Encoder):
             nearest = torch.floor(at / each + 0.5)
             inside = (nearest > 0) & (nearest < 2.0**self.bits / each)
             slopes = torch.where(inside, slopes, 0.0)
-        return slopes * self.scales.to(intensity).reshape(each.shape)
+        return slopes * intensity.new_tensor(self.scales).reshape(each.shape)
 
     def _weights_of(self, intensity: Tensor) -> Tensor:
         """2^k of every plane, in the order of the code: [plane, 1, ...]."""
-        return self.powers.to(intensity).reshape(-1, *[1] * intensity.ndim)
+        return intensity.new_tensor(self.powers).reshape(-1, *[1] * intensity.ndim)
+
+    def _weights(self, device: torch.device | None = None) -> Tensor:
+        """What decoding weighs every plane with, before it divides by the levels."""
+        if self.plane_weights is not None:
+            return self.plane_weights
+        return torch.tensor(self.powers if self.weights == "value" else self.powers[::-1], device=device)
 
 
 def reference_parity(*, surrogate: str = "fourier_sine") -> dict[str, Any]:
@@ -242,15 +243,15 @@ def _surrogate(surrogate: str | PlaneSurrogate) -> PlaneSurrogate:
     return PLANE_SURROGATES[surrogate]
 
 
-def _scales(rescale: str | Sequence[float], planes: int) -> Tensor:
+def _scales(rescale: str | Sequence[float], planes: int) -> tuple[float, ...]:
     """s_k, lowest plane first."""
     if isinstance(rescale, str):
         _require_one_of("rescale", rescale, ("none", "paper", "flat"))
-        power = torch.arange(planes, dtype=torch.float32)
-        named = {"none": torch.ones(planes), "paper": power / 2.0 ** (planes - 1 - power)}
-        return named.get(rescale, 2.0**power / (2.0**planes - 1.0))
+        named = {"none": lambda k: 1.0, "paper": lambda k: k / 2.0 ** (planes - 1 - k)}
+        scale = named.get(rescale, lambda k: 2.0**k / (2.0**planes - 1.0))
+        return tuple(map(scale, range(planes)))
     try:
-        scales = torch.as_tensor(rescale, dtype=torch.float32).detach()
+        scales = torch.as_tensor(rescale, dtype=torch.float32, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError):  # neither numbers nor a tensor of them
         scales = torch.tensor(torch.nan)
     if scales.shape != (planes,) or not bool(torch.isfinite(scales).all()):
@@ -258,4 +259,4 @@ def _scales(rescale: str | Sequence[float], planes: int) -> Tensor:
             f"BitPlane expects rescale to be 'none', 'paper', 'flat', or one finite number per plane, {planes} of "
             f"them, lowest first; got {rescale!r}."
         )
-    return scales
+    return tuple(scales.tolist())

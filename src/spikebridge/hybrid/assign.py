@@ -123,12 +123,14 @@ def _kept(data: Pair | Iterable[Pair], network: nn.Module) -> Batches:
                 "assign expects data to be (values, classes), or batches of these with one class per sample, such as a "
                 f"DataLoader of a labelled set; got {_described(batch)}."
             )
+        if labels.dtype.is_floating_point or labels.dtype == torch.bool:
+            raise TypeError(f"assign expects classes as whole numbers; got {labels.dtype}. Pass labels.long().")
         if len(values) != len(labels):
             raise ValueError(
                 f"assign expects one class per sample; got {len(values)} samples and {len(labels)} classes."
             )
         if len(labels):
-            batches.append((values.to(device), labels.to(device)))
+            batches.append((values.to(device), labels.long().to(device)))
     if not batches:
         raise ValueError("assign expects data with at least one sample; got none. Pass validation data.")
     return batches

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from ..blocks.hybrid import Mode
 from ..measure.costs import EnergyCosts
 from ..measure.layer import LayerOperations
 from ..measure.statement import energy
@@ -37,7 +38,7 @@ class BlockSpikes:
     """
 
     block: str
-    mode: Literal["serial", "add", "gated"]
+    mode: Mode
     code: str
     rates: tuple[float, ...]
     neurons: dict[str, float]

@@ -91,9 +91,9 @@ def fan_out(layer: nn.Module, unit: torch.Size) -> Tensor:
     nn.Module.__init__(plain)
     vars(plain).update({name: setting for name, setting in vars(layer).items() if name not in vars(plain)})
     weight = cast(Tensor, layer.weight)
-    plain.weight = nn.Parameter(torch.ones(weight.shape, device=weight.device), requires_grad=False)
     plain.register_parameter("bias", None)
     with torch.inference_mode(False), torch.enable_grad():
+        plain.weight = nn.Parameter(torch.ones(weight.shape, device=weight.device), requires_grad=False)
         ones = torch.ones(1, *unit, device=weight.device, requires_grad=True)
         (reached,) = torch.autograd.grad(plain(ones).sum(), ones)
     return reached.round()

@@ -106,11 +106,6 @@ def made(code: Code, value_range: tuple[float, float], *, name: str) -> Encoder:
             f"assign expects codes that weights of the steps decode; '{name}' ({type(encoder).__name__}) has a rule of "
             f"its own. Use BitPlane for binary digits."
         )
-    if not encoder.is_linear:
-        raise ValueError(
-            f"assign expects codes that weights of the steps decode; '{name}' ({type(encoder).__name__}) has a rule of "
-            f"its own. Use BitPlane for binary digits."
-        )
     if encoder.value_range != value_range:
         raise ValueError(
             f"assign expects codes of the range that they are given; '{name}' was given {value_range} and has "

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
-from ..blocks.hybrid import Fusion, HybridBlock
+from ..blocks.hybrid import Fusion, HybridBlock, Mode, check_mode
 from ..core.encoder import Encoder
 from ..core.shapes import SpikeTrain, Value
 from ..core.time import TimeAxis
@@ -20,7 +20,6 @@ from .runs import placed
 from .twin import NeuronFactory, Weights, spiking_twin
 from .waking import Place, put, wake
 
-Mode = Literal["serial", "add", "gated"]
 Made = TypeVar("Made", bound=nn.Module)
 
 
@@ -52,6 +51,10 @@ def hybridize(
     bring a neuron to its threshold through them: without, most twins are silent, and behind a gate of 0 stay so. With
     some batches ranges, norms and currents of the spiking branches are measured (see :func:`wake`); analog branches,
     and the weights of both, stay as they are.
+
+    A block's spikes are decoded to values in [0, 1], whatever the range of what the module gave: in "serial" what comes
+    after it sees another scale, and has to be trained again. A weight that a module in "serial" shares with one outside
+    is no longer shared.
 
     Modules that lie within another match are left to it: the outermost is replaced. A module that is registered under
     several of the names stays shared. Names within a replaced module go on as "name.analog" and "name.spiking.core".
@@ -85,8 +88,7 @@ def hybridize(
     ('Fusion', True)
     """
     _check_model(model)
-    if mode not in ("serial", "add", "gated"):
-        raise ValueError(f"hybridize expects mode to be 'serial', 'add' or 'gated'; got {mode!r}.")
+    check_mode(mode, owner="hybridize")
     result = copy.deepcopy(model)
     names: dict[nn.Module, list[str]] = {}
     for name in [placed(result, name) for name in chosen(model, where)]:

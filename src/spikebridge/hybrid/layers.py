@@ -52,7 +52,7 @@ def layers_of(network: nn.Module, where: Where | None, *, owner: str) -> tuple[d
     return {name: layer for name, layer in layers.items() if name in chosen and name not in skipped}, skipped
 
 
-def put(network: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> nn.Module:
+def with_replacements(network: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> nn.Module:
     """Put modules in others' places, wherever they are held."""
     held = [module for module in network.modules() if module not in replacements]
     for module in held:

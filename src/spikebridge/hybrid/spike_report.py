@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..blocks.hybrid import Fusion, HybridBlock
+from ..blocks.hybrid import Fusion, HybridBlock, Mode
 from ..core.encoder import Encoder
 from ..core.neuron import Neuron
 from ..core.shapes import SpikeTrain, Value
@@ -42,6 +42,8 @@ def spike_report(model: nn.Module, batch: Value, *, costs: EnergyCosts = HOROWIT
     >>> report.blocks[0].block, report.blocks[0].analog_multiplies, report.multiplies
     ('1', 64.0, 112.0)
     """
+    if not isinstance(batch, Tensor):
+        raise TypeError(f"spike_report expects one batch as a tensor; got {type(batch).__name__}.")
     model = getattr(model, "_orig_mod", model)
     blocks = {name: part for name, part in model.named_modules() if isinstance(part, HybridBlock)}
     if not blocks:
@@ -106,7 +108,7 @@ class _Watch:
         encoder, core = self.block.encoder, f"{name}.core".lstrip(".")
         within = _within(operations, name)
         spiking = _within(within, core)
-        mode: Literal["serial", "add", "gated"] = "serial" if fusion is None else fusion[1].mode
+        mode: Mode = "serial" if fusion is None else fusion[1].mode
         gate = fusion[1].gate if fusion is not None else None
         measured = encoder.measured
         return BlockSpikes(

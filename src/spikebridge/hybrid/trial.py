@@ -18,12 +18,11 @@ from ..measure.forward import in_eval_mode
 from ..measure.operations import count_operations
 from .coded import CodedLayer, fan_out, is_shifting
 from .fitted import KEPT, Code, Seen, fitted_range, made
-from .layers import put
+from .layers import with_replacements
 from .points import ANALOG, Part, Point
+from .search import Choice
 
 Batches: TypeAlias = Sequence[tuple[Tensor, Tensor]]
-Choice: TypeAlias = tuple[int, ...]
-"""For every layer, in order, the place of its option; 0 is analog."""
 
 
 class Probe(nn.Module):
@@ -104,7 +103,7 @@ class Trial:
         self.source, self.network = deepcopy(network), deepcopy(network)
         inside = dict(self.network.named_modules())
         self.probes = {name: Probe(inside[name]) for name in layers}
-        put(self.network, {probe.layer: probe for probe in self.probes.values()})
+        with_replacements(self.network, {probe.layer: probe for probe in self.probes.values()})
         self.found: dict[Choice, Point] = {}
         self.ranges: dict[tuple[str, int], tuple[float, float]] = {}
         self.unused = self._observe()
@@ -144,7 +143,7 @@ class Trial:
                 layer = inside[name]
                 encoder = self._encoder(name, self.options.index(chosen)).to(cast(Tensor, layer.weight).device)
                 coded[layer] = CodedLayer(layer, encoder).train(layer.training)
-        return put(network, dict(coded))
+        return with_replacements(network, dict(coded))
 
     def _part(self, name: str) -> Part:
         probe = self.probes[name]
@@ -181,7 +180,7 @@ class Trial:
             probe.seen = Seen(name, each=each)
         self._check_scores()
         unused = tuple(name for name, probe in self.probes.items() if not (probe.seen and probe.seen.parts))
-        put(self.network, {self.probes[name]: self.probes[name].layer for name in unused})
+        with_replacements(self.network, {self.probes[name]: self.probes[name].layer for name in unused})
         self.probes = {name: probe for name, probe in self.probes.items() if name not in unused}
         for name, probe in self.probes.items():
             seen, probe.seen = probe.seen, None

@@ -181,6 +181,11 @@ def _check_module(module: nn.Module, whole: str) -> None:
                 f"Cannot make the spiking twin of {whole}: {_known(part, name)} has batch_first=False, and time is "
                 f"folded into the first axis. Build it with batch_first=True."
             )
+        if isinstance(part, nn.RNNBase | nn.MultiheadAttention) and part is module:
+            raise ValueError(
+                f"Cannot make the spiking twin of {whole}: a {type(part).__name__} gives more than one tensor, or "
+                f"takes more. Choose a module around it that takes a tensor and gives one, or the layers beside it."
+            )
 
 
 def _known(part: nn.Module, name: str) -> str:

@@ -16,7 +16,7 @@ from ..blocks.hybrid import HybridBlock
 from ..core.encoder import Encoder
 from ..core.shapes import SpikeTrain, Value
 from ..core.time import fold, unfold
-from .trace import in_mode
+from .trace import in_mode, location
 from .twin import Driven, SpikingTwin
 
 RATE = 0.2
@@ -191,7 +191,13 @@ def _arriving(network: nn.Module, module: nn.Module, values: Tensor) -> Value | 
     """What the first call of the module is given; nothing after it runs."""
 
     def hook(_: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        raise _Arrived(next(iter((*args, *kwargs.values()))).clone())
+        given = (*args, *kwargs.values())
+        if len(given) != 1 or not isinstance(given[0], Tensor):
+            raise ValueError(
+                f"hybridize expects modules that are given one tensor; {type(module).__name__} at {location(module)} "
+                f"is given {', '.join(type(each).__name__ for each in given)}. Choose modules in it or around it."
+            )
+        raise _Arrived(given[0].clone())
 
     handle = module.register_forward_pre_hook(hook, with_kwargs=True)
     try:

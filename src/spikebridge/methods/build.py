@@ -107,8 +107,7 @@ def hybrid_options(config: ModelConfig) -> dict[str, Any]:
     if "value_range" in known:
         is_unit = hybrid.value_range == "unit"
         settings |= {"value_range": (0.0, 1.0), "outside": "clip"} if is_unit else {"value_range": hybrid.value_range}
-    names = ("order", "surrogate", "rescale", "edge", "rounding", "weights", "phase")
-    settings |= {name: getattr(hybrid, name) for name in names if name in known}
+    settings |= hybrid.of_code
     decoder = RateDecoder if hybrid.decoder == "rate" else None
     return {"branches": hybrid.branches, "encoder": partial(kind, **settings), "decoder": decoder}
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ..core.planes import PLANE_SURROGATES
 from ..core.ranges import MEASURED
@@ -11,6 +12,7 @@ from ..encoders import ENCODERS
 from .bounds import require_known
 
 RANGES = ("unit", *MEASURED)
+OF_CODE = ("order", "surrogate", "rescale", "edge", "rounding", "weights", "phase")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +25,38 @@ class HybridConfig:
         code: how values become spikes.
         value_range: of the values: "unit" is [0, 1], clipped; the others are measured.
         decoder: "code" weighs each step as the code does, "rate" takes the mean.
-        order, surrogate, rescale, edge, rounding, weights: of BitPlane; other codes have none of them.
+        order, surrogate, rescale, edge, rounding, weights: of BitPlane; null is its own.
         phase: of BitPlane, in levels.
+
+    Raises:  ValueError: an unknown code, range or surrogate, or a setting that the code does not have.
     """
 
     branches: Literal["serial", "add", "gated", "ann", "snn"] = "serial"
     code: str = "BitPlane"
     value_range: str = "running"
     decoder: Literal["code", "rate"] = "code"
-    order: Literal["lsb", "msb"] = "lsb"
-    surrogate: str = "straight_through"
-    rescale: Literal["none", "paper", "flat"] = "none"
-    edge: Literal["mask", "wrap"] = "mask"
-    rounding: Literal["round", "floor"] = "round"
-    weights: Literal["value", "reversed", "learned"] = "value"
-    phase: float = 0.0
+    order: Literal["lsb", "msb"] | None = None
+    surrogate: str | None = None
+    rescale: Literal["none", "paper", "flat"] | None = None
+    edge: Literal["mask", "wrap"] | None = None
+    rounding: Literal["round", "floor"] | None = None
+    weights: Literal["value", "reversed", "learned"] | None = None
+    phase: float | None = None
 
     def __post_init__(self) -> None:
         require_known("model.hybrid.code", self.code, ENCODERS)
         require_known("model.hybrid.value_range", self.value_range, RANGES)
-        require_known("model.hybrid.surrogate", self.surrogate, PLANE_SURROGATES)
+        if self.surrogate is not None:
+            require_known("model.hybrid.surrogate", self.surrogate, PLANE_SURROGATES)
+        known = inspect.signature(ENCODERS[self.code]).parameters
+        foreign = [name for name in self.of_code if name not in known]
+        if foreign:
+            raise ValueError(
+                f"model.hybrid.{foreign[0]} is a setting of BitPlane; model.hybrid.code is {self.code}, which does not "
+                f"have it. Leave it out, or pass null."
+            )
+
+    @property
+    def of_code(self) -> dict[str, Any]:
+        """What is set of the code's own settings."""
+        return {name: value for name in OF_CODE if (value := getattr(self, name)) is not None}

@@ -90,7 +90,7 @@ class LIF(Neuron[LIFState]):
 def _checked_decay(decay: float | Tensor, *, is_learned: bool) -> Tensor:
     setting = torch.as_tensor(decay, dtype=None if isinstance(decay, Tensor) else torch.float32).detach().clone()
     legal = (setting > 0 if is_learned else setting >= 0) & (setting < 1)
-    if not bool(legal.all()):
+    if not setting.is_meta and not bool(legal.all()):
         interval = "(0, 1) when it is learned" if is_learned else "[0, 1); for no leak use IF"
         wrong = setting[~legal].flatten()[0].item()
         raise ValueError(f"LIF expects decay in {interval}; got {wrong:g}. A time constant tau is 1 - 1 / tau.")

@@ -9,6 +9,7 @@ import pytest
 
 from spikebridge.methods.code_config import CodeConfig
 from spikebridge.methods.config import DataConfig, ModelConfig, ObjectiveConfig, TrainConfig
+from spikebridge.methods.hybrid_config import HybridConfig
 from spikebridge.methods.neuron_config import NeuronConfig
 
 from .spiking_models import ON, OWN, built, spiking
@@ -20,6 +21,10 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
         "model.code is for a spiking network, whose model.activation is a neuron; this one is an ANN of ReLU. Leave",
     ),
     "norm of hybrid blocks": (lambda: ModelConfig(name="has_resnet", norm="reference"), "this one is hybrid blocks."),
+    "digits of another code": (
+        lambda: HybridConfig(code="Latency", surrogate="sig_sine"),
+        "model.hybrid.surrogate is a setting of BitPlane; model.hybrid.code is Latency, which does not have it. Leave",
+    ),
     "hybrid of one step": (lambda: spiking(time_steps=1), "expects model.time_steps >= 2; got 1. Take Direct for one"),
     "own stem without hybrid": (
         lambda: spiking(encoder="Direct", adaptive=OWN),
