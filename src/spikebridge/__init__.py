@@ -12,6 +12,7 @@ from .blocks import QCFS as QCFS
 from .blocks import Fusion as Fusion
 from .blocks import HybridBlock as HybridBlock
 from .blocks import HybridStem as HybridStem
+from .blocks import InPieces as InPieces
 from .blocks import RateDecoder as RateDecoder
 from .blocks import SpikingNetwork as SpikingNetwork
 from .blocks import StepNorm as StepNorm
@@ -56,6 +57,7 @@ from .encoders import Hybrid as Hybrid
 from .encoders import Latency as Latency
 from .encoders import Phase as Phase
 from .encoders import Rate as Rate
+from .encoders import Recorded as Recorded
 from .encoders import reference_parity as reference_parity
 from .hybrid import Assignment as Assignment
 from .hybrid import assign as assign

@@ -326,11 +326,26 @@ def test_leaks_and_gains_never_decay(channels: int | None) -> None:
 @pytest.mark.parametrize("unit", [(4,), (4, 3, 3), (5, 4)])
 def test_other_channels_are_refused_by_name(unit: tuple[int, ...]) -> None:
     network = declare_time(nn.Sequential(AdaptiveLIF(channels=3)), time_steps=4)
-    message = f"AdaptiveLIF '0' expects steps [batch, *unit] of 3 channels; got units of shape {unit}. Build it with"
+    message = (
+        f"AdaptiveLIF '0' expects steps [batch, *unit] of 3 channels; got units of shape {unit}, which its leak does "
+        f"not fit. Build it with"
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         network(torch.zeros(4, 2, *unit))
     with pytest.raises(ValueError, match=r"of a unit that fits \(1, 3\); got units of shape"):
         AdaptiveLIF(channels=(1, 3))(torch.zeros(4, 2, *unit))
+
+
+@pytest.mark.parametrize("name", ["leak", "gain", "threshold"])
+def test_other_channels_than_those_of_one_setting_are_refused_by_name(name: str) -> None:
+    neuron = AdaptiveLIF(channels=3, threshold=torch.ones(3))
+    for other in {"leak", "gain"} - {name}:  # one per step, as adapt leaves what has no numbers per channel
+        setattr(neuron, other, nn.Parameter(torch.ones(4)))
+    neuron.threshold = torch.ones(3) if name == "threshold" else torch.ones(())
+    network = declare_time(nn.Sequential(neuron), time_steps=4)
+    with pytest.raises(ValueError, match=rf"AdaptiveLIF '0' .* of 3 channels; .* which its {name} does not fit"):
+        network(torch.zeros(4, 2, 5))
+    assert network(torch.zeros(4, 2, 3)).shape == (4, 2, 3)
 
 
 @pytest.mark.parametrize("name", ["leak", "gain"])

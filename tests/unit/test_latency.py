@@ -258,7 +258,7 @@ def test_thresholds_that_do_not_descend_are_refused_by_the_first_pair(wrong: obj
         ({"thresholds": float("nan")}, TypeError, "or a row of numbers, such as (0.75, 0.5, 0.25); got nan"),
         ({"thresholds": ("a", "b")}, TypeError, "or a row of numbers, such as (0.75, 0.5, 0.25); got ('a', 'b')"),
         ({"thresholds": ()}, TypeError, "got ()"),
-        ({"thresholds": (0.5,), "time_steps": 2}, ValueError, "a threshold for each of time_steps = 2; got 1. Leave"),
+        ({"thresholds": (0.5,), "time_steps": 2}, ValueError, "= 2; got 1. Pass 2 thresholds, or time_steps=1."),
         ({"thresholds": (0.5,), "levels": 2}, ValueError, "levels for named thresholds only; got 2 beside 1 given"),
         ({"thresholds": "even"}, ValueError, "'uniform', 'equal-mass', 'standardised', or T numbers; got 'even'"),
         ({"time_steps": 3, "levels": 6}, ValueError, "got 6 levels and time_steps = 3. Pass levels=3 or levels=4"),

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikebridge import LIF, OverTime, SpikingNetwork
-from spikebridge.encoders import ENCODERS, Recorded
+from spikebridge import LIF, OverTime, Recorded, SpikingNetwork
+from spikebridge.encoders import ENCODERS
 from spikebridge.measure import LayerOperations, count_operations
 
 MODES: dict[str, tuple[dict[str, Any], Callable[[int], float]]] = {

@@ -18,7 +18,7 @@ from spikebridge import IF, LIF, convert
 from spikebridge.blocks.differential import Differential, Increments, PrefixMeans
 from spikebridge.conversion import ConvertedNetwork
 from spikebridge.conversion.stream import StreamState
-from spikebridge.core.time import OverTime
+from spikebridge.core.time import TimeAxis
 
 from ..networks import NETWORKS
 
@@ -212,5 +212,5 @@ def test_pieces_of_a_train_equal_the_whole(module: nn.Module) -> None:
 
 
 def test_a_module_without_resume_says_so() -> None:
-    with pytest.raises(NotImplementedError, match=r"OverTime cannot go on from a state.*Write its resume"):
-        OverTime(nn.ReLU()).resume(torch.zeros(2, 1, 3))
+    with pytest.raises(NotImplementedError, match=r"TimeAxis cannot go on from a state.*Write its resume"):
+        TimeAxis().resume(torch.zeros(2, 1, 3))

@@ -47,7 +47,8 @@ def adapt(
     :class:`HybridStem`: step 0 has layers of its own, which start with the same weights.
 
     Which layers are first and last is told by the names ``stem`` and ``readout``, as the builders give them; by the
-    order of an ``nn.Sequential``; in a class of your own, by one forward of ``batch``.
+    order of an ``nn.Sequential``; in a class of your own, by one forward of ``batch``. Of several heads, only the one
+    that is called last gets scales: lift them as one module, or give the one that you mean the name ``readout``.
 
     Args:
         model: a network of LIF and IF: from values to values, such as a ``SpikingNetwork``, or from trains to trains.
@@ -64,18 +65,21 @@ def adapt(
     Raises:
         TypeError: no module; an encoder that is none.
         ValueError: no neuron, or neurons that no leak and gain per step make (all are named); a T that is not that of
-            the encoder; a compiled, scripted or patched network; a first or last layer that nothing tells or that is
-            not lifted; one number per layer where there is one per channel; an unknown switch.
+            the encoder; a compiled, scripted, patched or hooked network; a first or last layer that nothing tells, that
+            is not lifted, or that has a forward of its own; one number per layer where there is one per channel; an
+            unknown switch.
     Source:  He, arXiv 2408.12407, and the code released with it.
     Deviates:  there leak and gain of every step are learned in the baseline too, and the one switch is that of the
         scale; here each has its own, and a baseline is frozen. Channels and classes are additions.
 
+    >>> from functools import partial
     >>> from spikebridge import LIF, Direct, Hybrid
     >>> from spikebridge.models import lenet_cifar
-    >>> network = SpikingNetwork(lenet_cifar(activation=LIF), encoder=Direct(time_steps=7)).eval()
-    >>> images = torch.rand(2, 3, 32, 32)
-    >>> torch.equal(adapt(network, 7)(images), network(images))
-    True
+    >>> body = lenet_cifar(activation=partial(LIF, decay_input=True, threshold=0.2))
+    >>> network, images = SpikingNetwork(body, encoder=Direct(time_steps=7)), torch.rand(2, 3, 32, 32)
+    >>> answers = network(images), network.eval()(images)  # first in training mode, for the norms
+    >>> torch.equal(adapt(network, 7)(images), answers[1]), bool(answers[1].std(0).max() > 0)
+    (True, True)
     >>> sum(parameter.numel() for parameter in adapt(network, 7, encoder=Hybrid(time_steps=7)).parameters())
     332403
     """

@@ -13,6 +13,8 @@ from ..blocks.step_readout import FoldedReadout
 from ..core.encoder import Encoder
 from ..core.neuron import Neuron
 from ..core.per_step import PerStep
+from ..core.stock import has_hooks
+from ..core.time import TimeAxis
 from .hosts import reason_against
 
 
@@ -21,7 +23,7 @@ def check_network(model: nn.Module, *, owner: str) -> None:
 
     Raises:
         TypeError: no module.
-        ValueError: compiled, scripted, or with a forward that was put into an object.
+        ValueError: compiled, scripted, with a forward that was put into an object, or with hooks on what takes trains.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"{owner} expects an nn.Module; got {type(model).__name__}.")
@@ -39,6 +41,12 @@ def check_network(model: nn.Module, *, owner: str) -> None:
         raise ValueError(
             f"The forward of {', '.join(patched)} was put into the object, where a copy would still call the "
             f"original's. Define it in the class."
+        )
+    hooked = [_shown(name, part) for name, part in parts.items() if isinstance(part, TimeAxis) and has_hooks(part)]
+    if hooked:
+        raise ValueError(
+            f"There are hooks on {', '.join(hooked)}, which {owner} would lose with what it replaces. Remove them, and "
+            f"register them on the result."
         )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -52,14 +51,15 @@ def fold_adaptive(model: nn.Module) -> Folding:
     rounding: a membrane that lies within rounding of its threshold may fall on the other side.
 
     What comes before what is read off the graph of the forward. A neuron behind a sum, a pool or a product stays, and
-    so does all in a forward that torch.fx cannot trace; parts of it are traced by themselves. Leaks cost nothing.
+    so does all within a module whose forward torch.fx cannot trace: it may call any part of itself anywhere. So does
+    what a class of one's own computes in another way than the class it comes from. Leaks cost nothing.
 
     Args:
         model: what :func:`adapt` made, trained. It is not touched; norms count as in eval mode.
 
     Raises:
         TypeError: no module.
-        ValueError: no neuron or readout with settings per step; a compiled, scripted or patched network.
+        ValueError: no neuron or readout with settings per step; a compiled, scripted, patched or hooked network.
 
     >>> from spikebridge import LIF, Direct, OverTime, SpikingNetwork
     >>> from spikebridge.adaptive import adapt
@@ -107,27 +107,62 @@ class _Call:
     @property
     def source(self) -> tuple[fx.Node, nn.Module | None]:
         """What gives it its train: the node, and the module if it is one's call."""
-        node = self.node.args[0]
+        node = self._arguments[0]
         assert isinstance(node, fx.Node)
         return node, self.root.get_submodule(str(node.target)) if node.op == "call_module" else None
 
     @property
+    def is_by_position(self) -> bool:
+        """Whether another module, whose argument has another name, can be called in its place."""
+        return len(self.node.args) == 1 and not self.node.kwargs
+
+    @property
+    def _arguments(self) -> list[Any]:
+        return [*self.node.args, *self.node.kwargs.values()]
+
+    @property
     def is_averaged(self) -> bool:
         """Whether the mean over time is taken of what it gives, and nothing else is done with it."""
-        users = list(self.node.users)
-        return len(users) == 1 and _is_mean_over_time(users[0])
+        return _is_averaged(self.node)
 
 
-def _fold_gain(neuron: AdaptiveLIF, calls: dict[nn.Module, list[_Call]], memo: dict[int, Any]) -> str | None:
+@dataclass
+class _Calls:
+    """Every call of a module that takes trains, as far as graphs show them.
+
+    Attributes:
+        of: the calls that a graph shows, by the module.
+        hidden: what may be called where no graph shows it.
+    """
+
+    of: dict[nn.Module, list[_Call]] = field(default_factory=dict)
+    hidden: set[nn.Module] = field(default_factory=set)
+
+    def reason_against(self, part: nn.Module) -> str | None:
+        """Why another module cannot be put in its place; None where its one call is known."""
+        if part in self.hidden:
+            return "a forward that torch.fx cannot trace may call it."
+        calls = self.of.get(part, [])
+        if len(calls) != 1:
+            return "it is called at several places." if calls else "no forward that torch.fx can trace calls it."
+        if not calls[0].is_by_position:
+            return "it is called with a keyword."
+        apart = any(inner in self.of for inner in part.modules() if inner is not part)
+        return "layers of it are called by themselves as well." if apart else None
+
+
+def _fold_gain(neuron: AdaptiveLIF, calls: _Calls, memo: dict[int, Any]) -> str | None:
     """Put a norm and a neuron without gain in their places; or say why not."""
-    if (why := _not_once(neuron, calls)) is not None:
+    if (why := calls.reason_against(neuron)) is not None:
         return why
-    node, source = calls[neuron][0].source
+    node, source = calls.of[neuron][0].source
     elsewhere = "what arrives is not straight from a norm."
     if not isinstance(source, _NORMALISING):
         return elsewhere
-    if len(node.users) > 1 or len(calls[source]) > 1:
+    if len(node.users) > 1 or len(calls.of[source]) > 1:
         return "what its norm gives goes elsewhere as well."
+    if (why := calls.reason_against(source)) is not None:
+        return f"of its norm: {why}"
     try:
         *before, plain = fold_gain(source, neuron)
     except TypeError:  # lifted layers that end in something else
@@ -139,11 +174,11 @@ def _fold_gain(neuron: AdaptiveLIF, calls: dict[nn.Module, list[_Call]], memo: d
     return None
 
 
-def _fold_readout(readout: StepReadout, calls: dict[nn.Module, list[_Call]], memo: dict[int, Any]) -> str | None:
+def _fold_readout(readout: StepReadout, calls: _Calls, memo: dict[int, Any]) -> str | None:
     """Put a readout that runs once in its place; or say why not."""
-    if (why := _not_once(readout, calls)) is not None:
+    if (why := calls.reason_against(readout)) is not None:
         return why
-    if not calls[readout][0].is_averaged:
+    if not calls.of[readout][0].is_averaged:
         return "the network gives its train, not the mean over time. A SpikingNetwork around it takes the mean."
     try:
         memo[id(readout)] = fold_readout(readout).eval()
@@ -152,38 +187,54 @@ def _fold_readout(readout: StepReadout, calls: dict[nn.Module, list[_Call]], mem
     return None
 
 
-def _not_once(part: nn.Module, calls: dict[nn.Module, list[_Call]]) -> str | None:
-    times = len(calls.get(part, ()))
-    if times == 1:
-        return None
-    return "it is called at several places." if times else "no forward that torch.fx can trace calls it."
-
-
-def _calls(network: nn.Module) -> dict[nn.Module, list[_Call]]:
-    """Every call of a module that takes trains, by the module."""
-    found: dict[nn.Module, list[_Call]] = {}
-    for root, graph in _graphs(network):
-        for node in graph.nodes:
-            module = root.get_submodule(str(node.target)) if node.op == "call_module" else None
-            if isinstance(module, TimeAxis) and node.args:
-                found.setdefault(module, []).append(_Call(node, root))
+def _calls(network: nn.Module) -> _Calls:
+    """Every call, and what the modules that the graph does not look into may call themselves."""
+    found = _Calls()
+    tracer = _Tracer()
+    try:
+        graph = tracer.trace(network)
+    except Exception:  # a forward may raise anything when it is run on proxies
+        tracer = _Tracer(is_careful=True)
+        try:
+            graph = tracer.trace(network)
+        except Exception:
+            found.hidden.update(network.modules())
+            return found
+    for node in graph.nodes:
+        if node.op == "call_module":
+            module = network.get_submodule(str(node.target))
+            found.of.setdefault(module, []).append(_Call(node, network))
+            found.hidden.update(part for part in module.modules() if part is not module)
     return found
 
 
-def _graphs(module: nn.Module) -> Iterator[tuple[nn.Module, fx.Graph]]:
-    """The graph of a forward; where there is none, those of the parts."""
-    if isinstance(module, TimeAxis) or not any(isinstance(part, TimeAxis) for part in module.modules()):
-        return
-    try:
-        yield module, _Tracer().trace(module)
-    except Exception:  # a forward may raise anything when it is run on proxies
-        for child in module.children():
-            yield from _graphs(child)
-
-
 class _Tracer(fx.Tracer):
+    """Does not look into what takes trains, nor, when ``is_careful``, into what cannot be traced by itself."""
+
+    def __init__(self, *, is_careful: bool = False) -> None:
+        super().__init__()
+        self.is_careful = is_careful
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, TimeAxis | Encoder) or super().is_leaf_module(m, module_qualified_name)
+        if isinstance(m, TimeAxis | Encoder) or super().is_leaf_module(m, module_qualified_name):
+            return True
+        return self.is_careful and not _is_traceable(m)
+
+
+def _is_traceable(module: nn.Module) -> bool:
+    try:
+        _Tracer().trace(module)
+    except Exception:
+        return False
+    return True
+
+
+def _is_averaged(node: fx.Node) -> bool:
+    users = [user for user in node.users if (user.target, user.args[1:]) != (getattr, ("dtype",))]
+    if len(users) != 1:
+        return False
+    is_converted = (users[0].op, users[0].target) == ("call_method", "to")
+    return _is_averaged(users[0]) if is_converted else _is_mean_over_time(users[0])
 
 
 def _is_mean_over_time(node: fx.Node) -> bool:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from ..core.neuron import Neuron
 from ..core.shapes import at_least_float32
+from ..core.stock import own_method
 from ..neurons import IF, LIF, AdaptiveLIF
 
 Grain = Literal["fixed", "layer", "channel"]
 
 _KINDS: tuple[type[Neuron[Any]], ...] = (LIF, IF, AdaptiveLIF)
-_EQUATION = ("forward", "resume", "initial_state", "step", "spike_value", "decay", "settings_at")
 
 
 def reason_against(neuron: Neuron[Any]) -> str | None:
@@ -22,9 +22,10 @@ def reason_against(neuron: Neuron[Any]) -> str | None:
     kind = next((each for each in _KINDS if isinstance(neuron, each)), None)
     if kind is None:
         return "no LIF, IF or AdaptiveLIF"
-    changed = [name for name in _EQUATION if getattr(type(neuron), name, None) is not getattr(kind, name, None)]
-    if changed:
-        return f"has a {changed[0]} of its own, which is not that of {kind.__name__}"
+    if (changed := own_method(neuron)) is not None:
+        return f"has a {changed} of its own, which is not that of {kind.__name__}"
+    if isinstance(neuron.threshold, nn.Parameter):
+        return "has a threshold that is learned, where AdaptiveLIF has a fixed one"
     if isinstance(neuron, IF) and neuron.rest:
         return f"starts at rest = {neuron.rest:g}, where AdaptiveLIF starts at 0"
     if isinstance(neuron, IF) and bool((neuron.spike_value != 1).any()):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..blocks.stem import HybridStem
 from ..blocks.step_readout import StepReadout
 from ..core.encoder import Encoder
+from ..core.stock import own_method
 from ..core.time import OverTime
 from ..encoders import Hybrid
 from .ends import End, end_of
@@ -50,10 +51,12 @@ class Places:
         """
         if readout == "fixed":
             for part in [part for part in self.model.modules() if isinstance(part, StepReadout)]:
+                self._require_stock(part, "readout")
                 self.memo[id(part)] = self._scaled(self._copy(part.layer), part.scale, part.per_class, learn=False)
             return
         last, per_class = end_of(self.model, "readout", self.order), readout == "class"
         if isinstance(last, StepReadout):
+            self._require_stock(last, "readout")
             self._check_class(last, last.layer, per_class=per_class)
             scale = self._scale_kept(last, per_class=per_class)
             self.memo[id(last)] = self._scaled(self._copy(last.layer), scale, per_class, learn=True)
@@ -75,8 +78,8 @@ class Places:
         """The first layers, apart for step 0 if this code sends numbers then, and spikes afterwards.
 
         Raises:
-            ValueError: a code with numbers at other steps too; no lifted layer is seen to be the first; layers of
-                their own for step 0 that are to be shared.
+            ValueError: a code with numbers at other steps too; no lifted layer is seen to be the first, or it is the
+                last as well; layers of their own for step 0 that are to be shared.
         """
         if not isinstance(encoder, Hybrid) or encoder.is_binary or encoder.rest is None:
             return
@@ -94,12 +97,18 @@ class Places:
                 f"{encoder.is_spiking}. Pass Hybrid(Direct(time_steps=1), ...), or stem='shared'."
             )
         lifted = self._lifted(first, "stem")
+        if id(lifted) in self.memo:
+            raise ValueError(
+                f"adapt expects first and last layers to be two modules, to give step 0 layers of its own and every "
+                f"step a scale; '{self._name(lifted)}' is both. Pass stem='shared' or readout='fixed'."
+            )
         rest = self._lowered(lifted)
         self.memo[id(lifted)] = _alike(HybridStem(copy.deepcopy(rest), rest), lifted)
 
     def _lifted(self, found: nn.Module | None, end: End) -> OverTime:
         """The layers at one end, refused unless they are lifted over all steps at once."""
         if isinstance(found, OverTime) and len(found):
+            self._require_stock(found, end)
             return found
         which, layer = ("first", "Conv2d") if end == "stem" else ("last", "Linear")
         what = (
@@ -113,6 +122,16 @@ class Places:
             f"adapt expects the {which} layers of {type(self.model).__name__} to be lifted with OverTime; {what}. "
             f"{advice}or pass {_INSTEAD[end]}."
         )
+
+    def _require_stock(self, found: nn.Module, end: End) -> None:
+        """Refuse a class whose forward would be lost with it."""
+        name = own_method(found)
+        if name is not None:
+            instead = "" if isinstance(found, StepReadout) else f", or pass {_INSTEAD[end]}"
+            raise ValueError(
+                f"adapt builds the layers in '{self._name(found)}' anew; its class {type(found).__name__} has a {name} "
+                f"of its own, which would be lost. Put what it adds in a module beside plain layers{instead}."
+            )
 
     def _check_class(self, place: nn.Module, layer: nn.Module, *, per_class: bool) -> None:
         if per_class and not isinstance(layer, nn.Linear):

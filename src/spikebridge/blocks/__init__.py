@@ -10,6 +10,7 @@ from .fold import fold_readout as fold_readout
 from .hybrid import Fusion as Fusion
 from .hybrid import HybridBlock as HybridBlock
 from .hybrid import RateDecoder as RateDecoder
+from .in_pieces import InPieces as InPieces
 from .quantised import QCFS as QCFS
 from .spiking import SpikingNetwork as SpikingNetwork
 from .stem import HybridStem as HybridStem

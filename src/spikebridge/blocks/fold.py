@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..core.per_step import PerStep, StepsTaken
 from ..core.shapes import SpikeTrain
+from ..core.stock import has_hooks, own_method
 from ..core.time import EachStep, OverTime
 from ..neurons import AdaptiveLIF
 from .stem import HybridStem
@@ -72,8 +73,9 @@ def fold_gain(layers: nn.Module, neuron: AdaptiveLIF) -> nn.Sequential:
 
     Raises:
         TypeError: anything else in their places.
-        ValueError: a norm in training mode or without running statistics; another T or other channels; gains that are
-            neither one per step nor one per step and channel.
+        ValueError: a class of one's own that computes something else; a norm that hooks look at, in training
+            mode or without running statistics; another T or other channels; gains that are neither one per step nor
+            one per step and channel.
 
     >>> layers = OverTime(nn.Linear(3, 5), nn.BatchNorm1d(5)).eval()
     >>> neuron = AdaptiveLIF(time_steps=4, channels=5)
@@ -83,6 +85,8 @@ def fold_gain(layers: nn.Module, neuron: AdaptiveLIF) -> nn.Sequential:
     if not isinstance(neuron, AdaptiveLIF):
         raise TypeError(f"fold_gain expects an AdaptiveLIF after the norm; got {type(neuron).__name__}.")
     before, norms = _split(layers)
+    for part in (layers, *norms, neuron):
+        _require_stock(part, owner="fold_gain")
     pairs = [_as_affine(norm) for norm in norms]
     gain = neuron.gain.detach().double()
     gain = gain[:, None] if gain.ndim == 1 else gain
@@ -98,7 +102,8 @@ def fold_readout(readout: StepReadout) -> FoldedReadout:
 
     Raises:
         TypeError: not a StepReadout.
-        ValueError: a layer other than ``nn.Linear``, which need not commute with a mean; a scale per class.
+        ValueError: a layer other than ``nn.Linear``, which need not commute with a mean, or a class of one's own that
+            computes something else; a scale per class.
 
     >>> readout, train = StepReadout(nn.Linear(3, 2), time_steps=4), torch.rand(4, 5, 3)
     >>> torch.allclose(fold_readout(readout)(train)[0], readout(train).mean(0), atol=1e-6)
@@ -111,6 +116,8 @@ def fold_readout(readout: StepReadout) -> FoldedReadout:
             f"fold_readout expects a readout whose layer is nn.Linear; got {type(readout.layer).__name__}. Put what "
             f"comes before the last Linear outside of the readout."
         )
+    for part in (readout, readout.layer):
+        _require_stock(part, owner="fold_readout")
     if readout.per_class:
         raise ValueError(
             "fold_readout expects one scale per step; with per_class=True every class has its own mean over time. "
@@ -120,6 +127,19 @@ def fold_readout(readout: StepReadout) -> FoldedReadout:
     if layer.bias is not None:
         layer.bias = nn.Parameter(layer.bias.detach() * scale.mean(), requires_grad=layer.bias.requires_grad)
     return FoldedReadout(layer, scale=scale)
+
+
+def _require_stock(part: nn.Module, *, owner: str) -> None:
+    """Refuse what may compute something else than its class is known for."""
+    if (name := own_method(part)) is not None:
+        raise ValueError(
+            f"{owner} knows what the classes of PyTorch and spikebridge compute; {type(part).__name__} has a {name} of "
+            f"its own. Use it as it is."
+        )
+    if isinstance(part, _BatchNorm | StepNorm) and has_hooks(part):
+        raise ValueError(
+            f"{owner} takes a norm's place; this {type(part).__name__} has hooks, which would be lost. Remove them."
+        )
 
 
 def _split(layers: nn.Module) -> tuple[list[nn.Module], list[_BatchNorm | StepNorm]]:
@@ -138,7 +158,8 @@ def _split(layers: nn.Module) -> tuple[list[nn.Module], list[_BatchNorm | StepNo
     if isinstance(layers, HybridStem):
         before: list[nn.Module] = [HybridStem(*(nn.Sequential(*rest) for rest in rests))]
     else:
-        before = [type(layers)(*rests[0])] if rests[0] else []
+        lift = OverTime if isinstance(layers, OverTime) else EachStep  # a subclass may be built from other things
+        before = [lift(*rests[0])] if rests[0] else []
     return before, [norm for norm in norms if norm is not None]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ..core.encoder import Encoder
-from ..core.readout import cumulative_mean
+from ..core.readout import cumulative_mean, mean_over_time
 from ..core.shapes import SpikeTrain, Value
 from ..core.time import declare_time
 
@@ -20,7 +20,7 @@ class SpikingNetwork(nn.Module):
         body: a network from trains to trains, for example ``nn.Sequential(OverTime(nn.Linear(64, 10)), LIF())``.
         encoder: turns the values into the train that the body receives.
 
-    Shapes:  values [batch, *unit] -> [batch, *other].
+    Shapes:  values [batch, *unit] -> [batch, *other], at least float32.
     Raises:  TypeError: what is not an encoder. ValueError: nothing in the body has a time axis.
 
     >>> import torch
@@ -40,7 +40,7 @@ class SpikingNetwork(nn.Module):
         self.body = declare_time(body, time_steps=encoder.time_steps)
 
     def forward(self, values: Value) -> Value:
-        return self.train_out(values).mean(0)
+        return mean_over_time(self.train_out(values))
 
     def train_out(self, values: Value) -> SpikeTrain:
         """The output at every step: [batch, *unit] -> [time, batch, *other]."""

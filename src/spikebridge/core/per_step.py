@@ -27,6 +27,8 @@ class PerStep(TimeAxis):
         time_steps: T, number of steps (>= 1).
     """
 
+    is_fixed = True
+
     def __init__(self, *, time_steps: int) -> None:
         super().__init__()
         require_steps(time_steps, owner=type(self).__name__)

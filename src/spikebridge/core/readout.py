@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .shapes import SpikeTrain, Value
+from .shapes import SpikeTrain, Value, at_least_float32
 
 
 def outputs_over_time(network: nn.Module, values: Value, *, time_steps: int | None = None) -> SpikeTrain:
@@ -30,15 +30,27 @@ def outputs_over_time(network: nn.Module, values: Value, *, time_steps: int | No
     return train
 
 
+def mean_over_time(train: SpikeTrain) -> Value:
+    """The mean of all steps, in float32 at least: autocast leaves some layers' outputs narrow and others' wide.
+
+    Shapes:  [time, batch, *unit] -> [batch, *unit].
+
+    >>> mean_over_time(torch.tensor([[1.0], [2.0]], dtype=torch.bfloat16))
+    tensor([1.5000])
+    """
+    return train.to(at_least_float32(train.dtype)).mean(0)
+
+
 def cumulative_mean(train: SpikeTrain) -> SpikeTrain:
     """What a network that answers with its mean output would have answered after each step.
 
     Entry t - 1 is the answer at T = t, since a step never depends on later ones: one run gives all.
 
-    Shapes:  [time, batch, *unit] -> [time, batch, *unit].
+    Shapes:  [time, batch, *unit] -> [time, batch, *unit], at least float32.
 
     >>> cumulative_mean(torch.tensor([[1.0], [2.0], [6.0]])).flatten().tolist()
     [1.0, 1.5, 3.0]
     """
+    train = train.to(at_least_float32(train.dtype))
     elapsed = train.new_ones(train.shape[0]).cumsum(0).reshape(-1, *[1] * (train.ndim - 1))
     return train.cumsum(0) / elapsed

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .shapes import SpikeTrain
+from .stock import own_method
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -40,10 +41,14 @@ class TimeAxis(nn.Module):
     Attributes:
         time_steps: T as declared by :func:`declare_time`, or None while nobody has.
         label: the module's name in the network it was declared in; errors quote it.
+        is_fixed: whether T is part of what the module is, so that no other can be declared.
+        fixed_by: the module of that network whose T is fixed; errors advise no other T where there is one.
     """
 
     time_steps: int | None = None
     label: str = ""
+    is_fixed = False
+    fixed_by: str = ""
 
     def check_train(self, train: SpikeTrain) -> None:
         """Refuse a tensor that cannot be this module's train.
@@ -57,10 +62,15 @@ class TimeAxis(nn.Module):
         if train.shape[0] == 0:
             raise ValueError(f"{expected} with T >= 1; got shape {tuple(train.shape)}, which has no step to run.")
         if self.time_steps is not None and train.shape[0] != self.time_steps:
+            other = (
+                f"{self.fixed_by} has settings for {self.time_steps} steps and takes no other T: encode with "
+                f"time_steps={self.time_steps}, or build the network for {train.shape[0]}"
+                if self.fixed_by
+                else f"if T has changed, declare_time(network, time_steps={train.shape[0]})"
+            )
             raise ValueError(
                 f"{expected}; got shape {tuple(train.shape)}, whose leading axis is {train.shape[0]}. If time was "
-                f"folded into the batch, unfold(tensor, time_steps={self.time_steps}) first; if T has changed, "
-                f"declare_time(network, time_steps={train.shape[0]})."
+                f"folded into the batch, unfold(tensor, time_steps={self.time_steps}) first; {other}."
             )
 
     def resume(self, train: SpikeTrain, state: Any = None) -> tuple[SpikeTrain, Any]:
@@ -110,6 +120,9 @@ def declare_time(network: Network, *, time_steps: int) -> Network:
         for (_, module), (label, known) in zip(timed, before, strict=True):
             module.label, module.time_steps = label, known
         raise
+    fixed_by = next((module._name() for _, module in timed if module.is_fixed), "")
+    for _, module in timed:
+        module.fixed_by = fixed_by
     return network
 
 
@@ -130,6 +143,15 @@ class _Lifted(TimeAxis, nn.Sequential):
                 f"{type(self).__name__} lifts layers that know no time; {timed[0]} takes trains itself. "
                 f"Put it beside the lifted layers: nn.Sequential({type(self).__name__}(...), {timed[0]}(...))."
             )
+
+    def resume(self, train: SpikeTrain, state: None = None) -> tuple[SpikeTrain, None]:
+        """See :meth:`TimeAxis.resume`; there is no state. Layers that look at the whole batch look at the piece."""
+        if own_method(self, "forward"):  # which says more than the layers
+            return super().resume(train, state)
+        return self._lift(train), None
+
+    def _lift(self, train: SpikeTrain) -> SpikeTrain:
+        raise NotImplementedError
 
     def layers(self, values: Tensor) -> Tensor:
         """The lifted layers, one after another, on tensors without a time axis."""
@@ -157,6 +179,9 @@ class OverTime(_Lifted):
         if train.stride(0) == 0 and not any(module.training for module in self.modules()):
             step = self.layers(train[0])
             return step.expand(train.shape[0], *step.shape)
+        return self._lift(train)
+
+    def _lift(self, train: SpikeTrain) -> SpikeTrain:
         return unfold(self.layers(fold(train)), time_steps=train.shape[0])
 
 
@@ -172,6 +197,9 @@ class EachStep(_Lifted):
 
     def forward(self, train: SpikeTrain) -> SpikeTrain:
         self.check_train(train)
+        return self._lift(train)
+
+    def _lift(self, train: SpikeTrain) -> SpikeTrain:
         return torch.stack([self.layers(step) for step in train.unbind(0)])
 
 

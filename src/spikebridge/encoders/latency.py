@@ -181,7 +181,8 @@ def _row(thresholds: tuple[float, ...], time_steps: int, levels: int | None) -> 
         )
     if len(thresholds) != time_steps:
         raise ValueError(
-            f"Latency expects a threshold for each of time_steps = {time_steps}; got {len(thresholds)}. Leave "
-            f"time_steps out, or pass {time_steps} thresholds."
+            f"Latency expects a threshold for each of time_steps = {time_steps}; got {len(thresholds)}. Pass "
+            f"{time_steps} thresholds, or time_steps={len(thresholds)}. Within a Hybrid these are the steps of its "
+            f"rest, as a rule one less than its own."
         )
     return thresholds

@@ -133,17 +133,17 @@ class AdaptiveLIF(PerStep, Neuron[AdaptiveState]):
             self.register_buffer(name, setting)
 
     def _check_channels(self, current: Current) -> None:
-        if not self.channels:
-            return
-        try:
-            along_channels(self.leak[0], current)
-        except ValueError:
-            unit = tuple(current.shape[1:])
-            wanted = f"{self.channels[0]} channels" if len(self.channels) == 1 else f"a unit that fits {self.channels}"
-            raise ValueError(
-                f"{self._name()} expects steps [batch, *unit] of {wanted}; got units of shape {unit}. Build it with "
-                f"the channels of the layer before, or with channels=None for one leak and gain per step."
-            ) from None
+        for name, setting in (("leak", self.leak[0]), ("gain", self.gain[0]), ("threshold", self.threshold)):
+            try:
+                along_channels(setting, current)
+            except ValueError:
+                shape, unit = tuple(setting.shape), tuple(current.shape[1:])
+                wanted = f"{shape[0]} channels" if len(shape) == 1 else f"a unit that fits {shape}"
+                one = "a number as threshold" if name == "threshold" else f"channels=None for one {name} per step"
+                raise ValueError(
+                    f"{self._name()} expects steps [batch, *unit] of {wanted}; got units of shape {unit}, which its "
+                    f"{name} does not fit. Build it with the channels of the layer before, or with {one}."
+                ) from None
 
 
 def _shape(channels: int | tuple[int, ...] | None) -> tuple[int, ...]:

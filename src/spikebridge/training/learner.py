@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from ..core.readout import outputs_over_time
+from ..core.readout import mean_over_time, outputs_over_time
 from ..core.shapes import SpikeTrain
 from .objective import CrossEntropy, Objective
 from .optimiser import parameter_groups, warm_up_cosine
@@ -77,7 +77,7 @@ class Learner(LightningModule):
         """Loss and accuracy of the mean over time."""
         values, targets = batch
         outputs = outputs_over_time(self.model, self._placed(values))
-        right = (outputs.mean(0).argmax(-1) == targets).float().mean()
+        right = (mean_over_time(outputs).argmax(-1) == targets).float().mean()
         found = {"validation/loss": self.objective(outputs, targets), "validation/accuracy": right}
         self.log_dict(found, sync_dist=True, batch_size=len(values), prog_bar=True)
 

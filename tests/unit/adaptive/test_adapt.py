@@ -23,6 +23,7 @@ from spikebridge import (
     StepNorm,
     StepReadout,
     convert,
+    declare_time,
     run,
 )
 from spikebridge.adaptive import adapt
@@ -61,6 +62,19 @@ def test_a_fresh_one_answers_as_its_host_to_the_last_bit(host: str, switches: st
     assert expected.std() > 0
     assert torch.equal(adapted.train_out(values), expected)
     assert torch.equal(adapted(values), network(values))
+
+
+@every_host
+@pytest.mark.parametrize("switches", ["layer", "channel", "off"])
+def test_so_it_does_in_autocast(host: str, switches: str) -> None:
+    network, values = spiking(host), images(host)
+    adapted = adapt(network, STEPS, **SWITCHES[switches], batch=values[:1])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert network.train_out(values).dtype == torch.bfloat16  # so that there is something to lose
+        expected = network(values)
+        assert expected.dtype == adapted(values).dtype == torch.float32
+        assert torch.equal(adapted(values), expected)
+        assert torch.equal(adapted.readouts(values), network.readouts(values))
 
 
 @every_neuron
@@ -428,8 +442,12 @@ def test_another_time_is_refused_where_it_comes_in() -> None:
     with pytest.raises(ValueError, match=r"AdaptiveLIF 'activation1' expects T = 4, .* got time_steps=6"):
         SpikingNetwork(adapt(network, STEPS).body, encoder=Direct(time_steps=6))
     adapted = adapt(network, STEPS)
-    with pytest.raises(ValueError, match=r"'stem' expects a train \[time=4, .* whose leading axis is 5"):
+    fixed = r"AdaptiveLIF 'activation1' has settings for 4 steps and takes no other T: encode with time_steps=4, or bui"
+    with pytest.raises(ValueError, match=rf"'stem' expects .* whose leading axis is 5.* first; {fixed}"):
         adapted.body(images().expand(5, 4, 3, 16, 16))
+    part = declare_time(adapted.body.layer2, time_steps=4)  # without what takes no other T
+    with pytest.raises(ValueError, match=r"; if T has changed, declare_time\(network, time_steps=5\)"):
+        part(torch.rand(5, 4, 32, 8, 8))
     with pytest.raises(
         ValueError, match=r"AdaptiveLIF 'activation1' expects a train \[time=4, .* it with time_steps=6"
     ):

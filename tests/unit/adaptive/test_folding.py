@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -110,6 +113,8 @@ class Averages(Own):
         (lambda train: train.mean(dim=0), True),
         (lambda train: torch.mean(train, dim=0), True),
         (lambda train: torch.mean(train, [0]), True),
+        (lambda train: train.to(torch.float64).mean(0), True),
+        (lambda train: train.mean(0).expand(train.shape), False),
         (lambda train: train.mean(1), False),
         (lambda train: train.mean(0, keepdim=True), True),
         (lambda train: train.sum(0), False),
@@ -140,12 +145,110 @@ def layers(*neurons: nn.Module) -> list[nn.Module]:
     return [layer for neuron in neurons for layer in (OverTime(nn.Linear(6, 6), nn.BatchNorm1d(6)), neuron)]
 
 
-def test_parts_of_a_forward_that_cannot_be_traced_are_folded_by_themselves() -> None:
-    network = adapt(Untraceable(nn.Sequential(*layers(eager(), eager()))).double().eval(), STEPS, readout="fixed")
+UNTRACEABLE = "a forward that torch.fx cannot trace may call it."
+
+
+def test_what_a_forward_that_cannot_be_traced_may_call_stays_and_the_rest_is_folded() -> None:
+    inner = Untraceable(nn.Sequential(*layers(eager())))
+    network = adapt(nn.Sequential(*layers(eager()), inner, *layers(eager())).double().eval(), STEPS, readout="fixed")
     folding, train = fold_adaptive(varied(network)), torch.rand(STEPS, 8, 6).double() * 3
     torch.testing.assert_close(folding.model(train), network(train), rtol=0, atol=ROUNDING)
-    assert folding.folded == ("inner.1", "inner.3")
-    assert folding.kept == {"neuron": "no forward that torch.fx can trace calls it."}
+    assert folding.folded == ("1", "4")
+    assert folding.kept == {"2.inner.1": UNTRACEABLE, "2.neuron": UNTRACEABLE}
+
+
+class Block(nn.Module):
+    """A norm and a neuron in a row, which a forward around them may use otherwise too."""
+
+    def __init__(self, forward: Callable[[nn.Sequential, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.block, self.calls = nn.Sequential(*layers(eager())), forward
+
+    def forward(self, train: Tensor) -> Tensor:
+        return self.calls(self.block, train)
+
+
+CALLS: dict[str, tuple[Callable[[nn.Sequential, Tensor], Tensor], str]] = {
+    "of a norm, on values": (lambda block, x: block(x) + block[0](x) if x.max() > 0 else x, UNTRACEABLE),
+    "of a neuron, on values": (lambda block, x: block(x) + block[1](x) if x.max() > 0 else x, UNTRACEABLE),
+    "by keyword as well": (
+        lambda block, x: block(x) + block[0](train=x),
+        "what its norm gives goes elsewhere as well.",
+    ),
+    "of a norm by keyword alone": (
+        lambda block, x: block[1](block[0](train=x)),
+        "of its norm: it is called with a keyword.",
+    ),
+    "of a layer in a norm": (
+        lambda block, x: block(x) + block[0].layers(x.flatten(0, 1)).unflatten(0, (STEPS, -1)),
+        "of its norm: layers of it are called by themselves as well.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_every_call_counts(case: str) -> None:
+    forward, why = CALLS[case]
+    network = varied(adapt(Block(forward).double().eval(), STEPS, readout="fixed"))
+    folding, train = fold_adaptive(network), torch.rand(STEPS, 8, 6).double() * 3
+    torch.testing.assert_close(folding.model(train), network(train), rtol=0, atol=ROUNDING)
+    assert folding.kept == {"block.1": why}
+
+
+class OtherNorm(nn.BatchNorm1d):
+    def forward(self, input: Tensor) -> Tensor:
+        return 0.3 * super().forward(input)
+
+
+class OtherLift(OverTime):
+    def forward(self, train: Tensor) -> Tensor:
+        return 2 * super().forward(train)
+
+
+class OtherNeuron(AdaptiveLIF):
+    def step(self, current: Tensor, state: Any) -> Any:
+        return super().step(2 * current, state)
+
+
+class OtherLinear(nn.Linear):
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(nn.functional.normalize(input, dim=-1))
+
+
+eagerly = partial(AdaptiveLIF, threshold=0.1)
+
+
+def hooked() -> nn.Module:
+    norm = nn.BatchNorm1d(6)
+    norm.register_forward_hook(lambda module, args, output: 2 * output)
+    return norm
+
+
+def readout(layer: nn.Module) -> nn.Module:
+    return StepReadout(layer, time_steps=STEPS)
+
+
+OTHERS: dict[str, tuple[Callable[[], list[nn.Module]], str]] = {
+    "norm": (lambda: [OverTime(nn.Linear(6, 6), OtherNorm(6)), eagerly()], "OtherNorm has a forward of its own"),
+    "lift": (lambda: [OtherLift(nn.Linear(6, 6), nn.BatchNorm1d(6)), eagerly()], "OtherLift has a forward of its"),
+    "neuron": (
+        lambda: [OverTime(nn.Linear(6, 6), nn.BatchNorm1d(6)), OtherNeuron(threshold=0.1)],
+        "OtherNeuron has a step of its",
+    ),
+    "readout": (lambda: [readout(OtherLinear(6, 6))], "OtherLinear has a forward of its own"),
+    "hooks": (lambda: [OverTime(nn.Linear(6, 6), hooked()), eagerly()], "this BatchNorm1d has hooks"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_what_computes_something_else_than_its_class_stays(case: str) -> None:
+    make, why = OTHERS[case]
+    network = varied(SpikingNetwork(nn.Sequential(*make()), encoder=Direct(time_steps=STEPS)).double().eval())
+    folding, values = fold_adaptive(network), torch.rand(8, 6).double() * 3
+    torch.testing.assert_close(folding.model(values), network(values), rtol=0, atol=ROUNDING)
+    assert network(values).std() > 0
+    assert folding.folded == ()
+    assert why in next(iter(folding.kept.values()))
 
 
 class Elsewhere(nn.Module):
@@ -206,6 +309,21 @@ def test_a_gain_of_one_is_nothing_to_fold() -> None:
     assert (folding.folded, folding.kept) == (("body.2",), {})
     assert isinstance(folding.model.body[0], OverTime)
     assert isinstance(folding.model.body[2], FoldedReadout)
+
+
+class Made(OverTime):
+    """Built from other things than its layers, and nothing else of its own."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(nn.Linear(width, width), nn.BatchNorm1d(width))
+
+
+def test_lifted_layers_with_a_constructor_of_their_own_are_folded() -> None:
+    network = varied(nn.Sequential(Made(6), eagerly()).double().eval())
+    folding, train = fold_adaptive(network), torch.rand(STEPS, 8, 6).double() * 3
+    torch.testing.assert_close(folding.model(train), network(train), rtol=0, atol=ROUNDING)
+    assert network(train).std() > 0
+    assert folding.folded == ("1",)
 
 
 class Loud(Sigmoid):

@@ -19,11 +19,13 @@ from spikebridge import (
     GroupNeuron,
     Hybrid,
     HybridBlock,
+    HybridStem,
     Latency,
     OverTime,
     RateDecoder,
     SpikingNetwork,
     StepNorm,
+    StepReadout,
     convert,
 )
 from spikebridge.adaptive import adapt, fold_adaptive, step_profile
@@ -54,6 +56,40 @@ def own_forward() -> nn.Sequential:
     return network
 
 
+class LearnedThreshold(LIF):
+    def __init__(self) -> None:
+        super().__init__()
+        del self.threshold
+        self.threshold = nn.Parameter(torch.tensor(0.5))
+
+
+class Tied(nn.Module):
+    """Its first layers are its last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers, self.neuron = OverTime(nn.Linear(3, 3)), LIF()
+
+    def forward(self, train: Tensor) -> Tensor:
+        return self.layers(self.neuron(self.layers(train)))
+
+
+class Doubled(OverTime):
+    def forward(self, train: Tensor) -> Tensor:
+        return 2 * super().forward(train)
+
+
+class OwnReadout(StepReadout):
+    def forward(self, train: Tensor) -> Tensor:
+        return 2 * super().forward(train)
+
+
+def hooked(index: int) -> nn.Sequential:
+    network = body(LIF())
+    network[index].register_forward_hook(lambda module, args, train: 0 * train)
+    return network
+
+
 TRAIN = torch.rand(STEPS, 2, 3)
 MODELS: dict[str, tuple[Any, str]] = {
     "no module": (lambda: torch.relu, "adapt expects an nn.Module; got builtin_function_or_method"),
@@ -65,6 +101,24 @@ MODELS: dict[str, tuple[Any, str]] = {
     ),
     "scripted": (lambda: nn.Sequential(torch.jit.trace(nn.ReLU(), TRAIN), LIF()), "The network is scripted; adapt"),
     "patched": (own_forward, "The forward of '0' (OverTime) was put into the object"),
+    "hooks of a neuron": (
+        lambda: hooked(1),
+        "There are hooks on '1' (LIF), which adapt would lose with what it replaces.",
+    ),
+    "hooks of a readout": (lambda: hooked(2), "There are hooks on '2' (OverTime), which adapt would lose"),
+    "a readout of its own": (
+        lambda: nn.Sequential(*body(LIF())[:2], Doubled(nn.Linear(3, 2))),
+        "adapt builds the layers in '2' anew; its class Doubled has a forward of its own, which would be lost. Put "
+        "what it adds in a module beside plain layers, or pass readout='fixed'.",
+    ),
+    "a scaled readout of its own": (
+        lambda: nn.Sequential(*body(LIF())[:2], OwnReadout(nn.Linear(3, 2), time_steps=STEPS)),
+        "its class OwnReadout has a forward of its own, which would be lost.",
+    ),
+    "a learned threshold": (
+        lambda: body(LearnedThreshold()),
+        "'1' (LearnedThreshold) has a threshold that is learned, where AdaptiveLIF has a fixed one",
+    ),
     "other neurons": (
         lambda: body(GroupNeuron(), LIF(), IF(rest=0.5), IF(spike_value=0.7), OwnStep(), OwnDecay()),
         "adapt cannot make 5 of 6 neurons of Sequential adaptive: '1' (GroupNeuron) no LIF, IF or AdaptiveLIF; "
@@ -169,6 +223,10 @@ def test_times_and_codes_of_another_type_are_refused() -> None:
 
 def test_stems_that_are_not_lifted_together_are_refused() -> None:
     code = Hybrid(time_steps=STEPS)
+    doubled = nn.Sequential(Doubled(nn.Linear(3, 3)), *body(LIF())[1:])
+    with pytest.raises(ValueError, match=r"in '0' anew; its class Doubled has a forward .* or pass stem='shared'"):
+        adapt(doubled, STEPS, encoder=code)
+    assert isinstance(adapt(doubled, STEPS, encoder=code, stem="shared"), SpikingNetwork)
     alone = nn.Sequential(LIF(), OverTime(nn.Linear(3, 2)))
     with pytest.raises(ValueError, match=r"the first layers of Sequential .* the first to take trains is '0' \(LIF\)"):
         adapt(alone, STEPS, encoder=code)
@@ -183,6 +241,21 @@ def test_stems_that_are_not_lifted_together_are_refused() -> None:
         adapt(hybrid, STEPS, encoder=code, stem="shared")
     again, values = adapt(hybrid, STEPS, encoder=code, gain="fixed"), images()
     assert torch.equal(again(values), hybrid(values))
+
+
+def test_a_scaled_readout_of_its_own_is_not_frozen_either() -> None:
+    network = nn.Sequential(*body(LIF())[:2], OwnReadout(nn.Linear(3, 2), time_steps=STEPS))
+    with pytest.raises(ValueError, match="its class OwnReadout has a forward of its own, which would be lost"):
+        adapt(network, STEPS, readout="fixed")
+
+
+def test_layers_that_are_first_and_last_are_not_given_both() -> None:
+    network = SpikingNetwork(Tied(), encoder=Direct(time_steps=STEPS))
+    settings = {"encoder": Hybrid(time_steps=STEPS), "batch": TRAIN[0]}
+    with pytest.raises(ValueError, match=r"'body\.layers' is both\. Pass stem='shared' or readout='fixed'"):
+        adapt(network, STEPS, **settings)
+    assert isinstance(adapt(network, STEPS, readout="fixed", **settings).body.layers, HybridStem)
+    assert isinstance(adapt(network, STEPS, stem="shared", **settings).body.layers, StepReadout)
 
 
 def test_a_scale_for_every_class_needs_a_linear_layer_last() -> None:
