@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from spikebridge.cli import main
 from spikebridge.measure import RunRecord
+from spikebridge.methods.build import split_for
+from spikebridge.methods.polish_files import load_polished
+from spikebridge.methods.settings import read_config
 
 SETTINGS = """
 name: digits
@@ -37,6 +41,14 @@ def test_a_trained_run_is_polished(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"{results['kept']} of 128 inputs are read" in said
     saved = load_file(folder / "polished.safetensors")
     assert saved["8.0.weight"].shape == (10, results["kept"])
+    again, split = load_polished(folder), split_for(read_config(folder / "config.yaml"))
+    values, targets = split.test[: len(split.test)]
+    with torch.no_grad():
+        right = 100 * (again(values).argmax(1) == targets).float().mean().item()
+    assert f"polished {right:.2f} %" in said
+    (folder / "polished.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="Make it with: spikebridge polish"):
+        load_polished(folder)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

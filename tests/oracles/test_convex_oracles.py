@@ -14,7 +14,7 @@ from spikebridge.convex import certify, fit_sparse, lambda_max
 from ..unit.convex.readouts import LOSSES, PENALTIES, cases, features, name, targets
 
 AGREEMENT = 1e-6
-"""Relative difference of objectives: both sides stop at relative gaps of 1e-8."""
+"""Relative difference of objectives: both sides stop at relative gaps of 1e-7 or less."""
 
 
 def losses_of(cvxpy: Any, loss: str, scores: Any, wanted: NDArray[Any]) -> Any:
@@ -52,12 +52,13 @@ def best_by_cvxpy(
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.05])
+@pytest.mark.parametrize("share", [0.1, 1e-3])
 @pytest.mark.parametrize("case", cases(), ids=name)
-def test_same_optimum_as_an_interior_point_solver(case: dict[str, Any], ridge: float) -> None:
+def test_same_optimum_as_an_interior_point_solver(case: dict[str, Any], share: float, ridge: float) -> None:
     matrix, wanted = features(), targets(case["loss"])
-    strength = 0.1 * lambda_max(matrix, wanted, **case)
+    strength = share * lambda_max(matrix, wanted, **case)
     reference = best_by_cvxpy(matrix, wanted, case, strength, ridge)
-    solution = fit_sparse(matrix, wanted, strength=strength, ridge=ridge, tol=1e-8, **case)
+    solution = fit_sparse(matrix, wanted, strength=strength, ridge=ridge, tol=1e-7, **case)
     assert solution.is_converged
     assert abs(solution.objective - reference) <= AGREEMENT * reference
     assert solution.certificate.dual <= reference * (1 + AGREEMENT)

@@ -113,9 +113,7 @@ class Around(nn.Module):
 
 @pytest.mark.parametrize("by_name", [False, True])
 def test_a_module_that_is_given_more_than_one_tensor_is_refused(by_name: bool) -> None:
-    with pytest.raises(
-        ValueError, match=r"one tensor; Timed at .*py:\d+ is given Tensor, Tensor\. Choose modules"
-    ):
+    with pytest.raises(ValueError, match=r"one tensor; Timed at .*py:\d+ is given Tensor, Tensor\. Choose modules"):
         hybridize(Around(by_name=by_name), "block", batches=[torch.randn(5, 4)])
 
 

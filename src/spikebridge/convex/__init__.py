@@ -38,9 +38,9 @@ from .path import fit_path as fit_path
 from .penalties import L1 as L1
 from .penalties import Group as Group
 from .penalties import Penalty as Penalty
-from .polish import Polished as Polished
-from .polish import PolishedHead as PolishedHead
 from .polish import polish as polish
+from .polished import Polished as Polished
+from .polished import PolishedHead as PolishedHead
 from .pool import WitnessPool as WitnessPool
 from .pricing import PoolPricer as PoolPricer
 from .pricing import Priced as Priced

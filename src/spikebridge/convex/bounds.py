@@ -30,12 +30,22 @@ def judged(
 ) -> tuple[Floats, Bound]:
     """Scores of weights, with the intercept given or the best, and the largest bound that they suggest."""
     bare = problem.scores(weights, np.zeros(problem.outputs))
+    require_no_overflow(bare, weights)
     best = problem.best_intercept(bare, np.zeros(problem.outputs) if intercept is None else intercept)
     candidates = dual_candidates(problem, weights, bare + best)
     if dual_point is not None:
         candidates.append(np.asarray(dual_point, dtype=np.float64).reshape(problem.targets.shape))
     bounds = [lower_bound(problem, candidate, pool=pool, universal=universal) for candidate in candidates]
     return bare + (best if intercept is None else intercept), max(bounds, key=lambda bound: bound.value)
+
+
+def require_no_overflow(numbers: Floats, weights: Floats) -> None:
+    """Refuse weights that are finite but whose scores or objective are not."""
+    if not np.isfinite(numbers).all():
+        raise ValueError(
+            f"certify expects weights whose scores and objective are finite in float64; those of weights of up to "
+            f"{np.abs(weights).max(initial=0.0):g} are not. Scale them down."
+        )
 
 
 class Bound(NamedTuple):

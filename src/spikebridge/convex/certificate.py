@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounds import EPSILON, judged
+from .bounds import EPSILON, judged, require_no_overflow
 from .columns import Dictionary
 from .dictionary import as_dictionary
 from .losses import Floats, Loss
@@ -100,7 +100,8 @@ def certify(
         dual_point: [samples] or [samples, outputs], any numbers: a further u to try. The hinge needs one for a tight
             bound, as its residuals at the kink are not in the weights; :attr:`Solution.dual_point` has it.
 
-    Raises:  ValueError: weights of another shape or not finite, and whatever :func:`fit_sparse` refuses.
+    Raises:  ValueError: weights of another shape, not finite or with an objective that is not, and whatever
+        :func:`fit_sparse` refuses. ArithmeticError: a bound above the objective, as a wrong loss of one's own gives.
     Source:  gap by rescaled residuals: Fercoq, Gramfort, Salmon, ICML 2015; universal bound: Ergen et al., ICLR 2023.
 
     >>> certificate = certify(np.eye(2), np.array([1.0, -1.0]), np.zeros(2), strength=0.25)
@@ -136,9 +137,14 @@ def certify_problem(
     """:func:`certify` for a :class:`Problem`; weights [P, C], intercept [C] or None for the best."""
     chosen: Level = level or ("A" if pool is None else "B")
     _require_level(problem, chosen, pool)
-    scores, best_bound = judged(problem, weights, intercept, pool=pool, universal=chosen == "C", dual_point=dual_point)
-    primal = problem.loss_value(scores) + problem.penalty_value(weights)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+        scores, best_bound = judged(
+            problem, weights, intercept, pool=pool, universal=chosen == "C", dual_point=dual_point
+        )
+        primal = problem.loss_value(scores) + problem.penalty_value(weights)
+    require_no_overflow(np.array(primal), weights)
     rounding = _rounding_of_primal(problem, weights, scores, primal)
+    _require_order(primal, best_bound.value, rounding)
     return Certificate(
         primal=primal,
         dual=best_bound.value,
@@ -154,8 +160,20 @@ def certify_problem(
 def _rounding_of_primal(problem: Problem, weights: Floats, scores: Floats, primal: float) -> float:
     used = np.flatnonzero(weights.any(axis=1))
     norms = np.sqrt(problem.dictionary.column_norms()[used])
-    moved = float(np.abs(weights[used]).sum(axis=1) @ norms) * float(np.linalg.norm(problem.residual(scores)))
-    return EPSILON * ((len(used) + 8) * moved + (len(scores) + 64) * abs(primal))
+    residual = problem.residual(scores)
+    moved = float(np.abs(weights[used]).sum(axis=1) @ norms) * float(np.linalg.norm(residual))
+    shifted = float(np.abs(scores * residual).sum())
+    return EPSILON * ((len(used) + 8) * moved + 2.0 * shifted + (len(scores) + 64) * abs(primal))
+
+
+def _require_order(primal: float, dual: float, rounding: float) -> None:
+    """A bound above the objective means that some loss, penalty or dictionary is not what it says it is."""
+    if dual - primal > rounding:
+        raise ArithmeticError(
+            f"certify expects a lower bound below the objective; got {dual!r} above {primal!r}, by more than the "
+            f"rounding of {rounding:.1g}. A loss whose dual_values or into_domain are wrong, or a dictionary whose "
+            f"products are, does that; if both are the library's own, please report it."
+        )
 
 
 def _require_level(problem: Problem, level: str, pool: Dictionary | None) -> None:

@@ -29,6 +29,7 @@ from .snapping import OnGrid
 from .spike_features import SpikeFeatures, spike_dictionary
 from .witnesses import gaussian_witness
 
+Rows = NDArray[np.intp]
 PROBABLE = ("softmax", "logistic")
 BATCH = 1024
 LEVELS = 2.0**-10
@@ -112,7 +113,7 @@ class ConvexSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._check_classes()
         self.features_ = self._features(X)
         values = _tensor(X)
-        dictionary = spike_dictionary(self.features_, values)
+        dictionary = self._spikes(values)
         self.path_ = self._path(dictionary, labels) if self.strength is None else None
         chosen = max(self.path_, key=lambda point: (point[2], point[0]))[0] if self.path_ else self.strength
         self.strength_ = float(chosen or 0.0)
@@ -172,7 +173,7 @@ class ConvexSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoder = Recorded(time_steps=X.shape[1]) if has_steps else Direct(time_steps=self.time_steps)
         body = self.witnesses or gaussian_witness(
             X.shape[-1],
-            tuple(self.widths),
+            self.widths,
             bias=self.bias,
             neuron=partial(LIF, decay=self.decay),
             grid=None if is_binary else _grid(float(np.abs(X).max())),
@@ -187,12 +188,29 @@ class ConvexSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"ConvexSNNClassifier expects read among {', '.join(reads)}; got {self.read!r}.")
         return SpikeFeatures(body, encoder=encoder, features=reads[self.read])
 
+    def _spikes(self, values: torch.Tensor) -> Dictionary:
+        try:
+            return spike_dictionary(self.features_, values)
+        except RuntimeError as error:
+            if self.witnesses is None:
+                raise
+            raise ValueError(
+                f"ConvexSNNClassifier expects witnesses that take trains of {values.shape[-1]} inputs a step, as X has "
+                f"features; they fail: {error}"
+            ) from error
+
     def _path(self, dictionary: Dictionary, labels: NDArray[np.intp]) -> list[tuple[float, Solution, float]]:
+        if self.strengths < 1 or not 0.0 < self.validation < 1.0:
+            raise ValueError(
+                f"ConvexSNNClassifier expects strengths >= 1 and validation in (0, 1); got strengths={self.strengths} "
+                f"and validation={self.validation}. strength= takes one lambda without a path."
+            )
         rows = np.arange(len(labels))
         can_stratify = np.bincount(labels).min() >= 2 and round(self.validation * len(rows)) >= len(self.classes_)
         train, held = train_test_split(
             rows, test_size=self.validation, random_state=self.seed, stratify=labels if can_stratify else None
         )
+        train, held = _with_all_classes(train, held, labels)
         seen, judge = dictionary.take_rows(train), dictionary.take_rows(held)
         # Where no unit ever fires it is 0, and any strength keeps all weights at 0.
         largest = lambda_max(seen, self._targets(labels[train]), **self._problem()) or 1.0
@@ -248,6 +266,19 @@ def _tensor(X: NDArray[np.float64]) -> torch.Tensor:  # noqa: N803
 def _grid(largest: float) -> OnGrid:
     limit = 2.0 ** math.ceil(math.log2(largest)) if largest > 0 else 1.0
     return OnGrid(step=limit * LEVELS, limit=limit)
+
+
+def _with_all_classes(train: Rows, held: Rows, labels: Rows) -> tuple[Rows, Rows]:
+    """The split with one sample of every class moved to the training part where it has none: rare ones may not."""
+    missing = np.setdiff1d(labels[held], labels[train])
+    moved = np.array([held[labels[held] == label][0] for label in missing], dtype=np.intp)
+    rest = np.setdiff1d(held, moved)
+    if not len(rest):
+        raise ValueError(
+            f"ConvexSNNClassifier expects samples to hold out beside one of every class; got {len(labels)} samples. "
+            f"Pass strength=, which needs none."
+        )
+    return (np.concatenate([train, moved]), rest) if len(moved) else (train, held)
 
 
 def _two_columns(readout: ExactReadout) -> ExactReadout:

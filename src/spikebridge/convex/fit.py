@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
+from .bounds import EPSILON
 from .certificate import Certificate, certify_problem
 from .losses import Floats, Loss
 from .margins import Hinge
@@ -102,7 +105,8 @@ def fit_sparse(
         max_time: seconds after which the best so far is returned.
 
     Raises:  ValueError: shapes that do not match, targets outside the classes, strength < 0, a dictionary without
-        rows or columns, numbers that are not finite. TypeError: a loss that the solver cannot handle.
+        rows or columns, numbers that are not finite. TypeError: a loss or penalty that the solver cannot handle.
+    Warns:  ConvergenceWarning, scikit-learn's: the relative gap is above tol.
     Source:  the problem is that of arXiv 2605.08022; solvers and certificate as cited there.
 
     >>> features = np.array([[1, 0, 1], [1, 1, 0], [0, 1, 1], [0, 0, 1]])
@@ -152,20 +156,38 @@ def solve(
     if problem.strength == 0.0 and problem.ridge == 0.0:
         raise ValueError("fit_sparse expects strength > 0 or ridge > 0; got 0 and 0, whose optimum has no certificate.")
     weights, start = _start(problem, warm_start)
-    run = find_solver(solver, problem.loss)
+    run = find_solver(solver, problem.loss, problem.penalty, outputs=problem.outputs)
     if first is not None:
         run = partial(run, first=first)
     if isinstance(problem.loss, Hinge):
         run = partial(through_smooth_losses, run)
     found = run(problem, weights, start, tol=SAFETY * tol, max_time=max_time)
     certificate = certify_problem(problem, found.weights, found.intercept, dual_point=found.dual_point)
+    is_converged = certificate.relative_gap <= tol or certificate.gap <= _unseen(problem)
+    if not is_converged:
+        _warn(certificate, tol)
     return Solution(
         weights=found.weights[:, 0] if is_flat else found.weights,
         intercept=float(found.intercept[0]) if is_flat else found.intercept,
         certificate=certificate,
         dual_point=found.dual_point,
         rounds=found.rounds,
-        is_converged=certificate.relative_gap <= tol,
+        is_converged=is_converged,
+    )
+
+
+def _unseen(problem: Problem) -> float:
+    """A gap that rounding of the scores alone makes, squared: all there is where the fit is perfect."""
+    return 64.0 * EPSILON**2 * problem.loss_value(np.zeros_like(problem.targets))
+
+
+def _warn(certificate: Certificate, tol: float) -> None:
+    warnings.warn(
+        f"fit_sparse stopped at a relative gap of {certificate.relative_gap:.1e}, above tol={tol:g}; the solution is "
+        f"at most that far from the optimum. Give it more max_time if that has ended it, ask for a larger tol, or make "
+        f"the problem easier: a larger strength, or a ridge.",
+        ConvergenceWarning,
+        stacklevel=4,
     )
 
 

@@ -92,7 +92,7 @@ def generate_columns(
         tries: rounds in a row without a new column after which it ends; pricers that draw may find one at the next.
         max_rounds: after which the best so far is returned.
 
-    Raises:  ValueError: no pricer, and whatever :func:`fit_sparse` refuses.
+    Raises:  ValueError: no pricer, no round, pricers of other rows, and whatever :func:`fit_sparse` refuses.
     Source:  Demiriz, Bennett, Shawe-Taylor, Mach. Learn. 2002 (LPBoost); Bengio et al., NIPS 2005 (convex networks).
 
     >>> from spikebridge.convex import ThresholdPricer
@@ -103,6 +103,8 @@ def generate_columns(
     """
     if not pricers:
         raise ValueError("generate_columns expects at least one pricer; got none. PoolPricer takes any dictionary.")
+    if max_rounds < 1:
+        raise ValueError(f"generate_columns expects max_rounds >= 1; got {max_rounds}.")
     empty = np.zeros((len(np.asarray(targets)), 1))
     settings: dict[str, Any] = {"loss": loss, "penalty": penalty, "strength": strength, "intercept": intercept}
     settings |= {"sample_weight": sample_weight, "class_weight": class_weight, "classes": classes}
@@ -152,6 +154,12 @@ class _State:
             (number, pricer.price(dual, self.problem.penalty, above=above, most=most))
             for number, pricer in enumerate(pricers)
         ]
+        for number, offer in self.offers:
+            if len(offer.columns) != len(dual):
+                raise ValueError(
+                    f"generate_columns expects columns of {len(dual)} rows, as many as there are targets; pricer "
+                    f"{number}, {type(pricers[number]).__name__}, offers columns of {len(offer.columns)}."
+                )
         largest = max(offer.largest for _, offer in self.offers)
         bound = lower_bound(self.problem, dual, at_least=largest).value if np.isfinite(largest) else -np.inf
         best = max([bound, *(round_.bound for round_ in self.rounds)])

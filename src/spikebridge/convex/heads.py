@@ -15,8 +15,9 @@ from torch import Tensor, nn
 Reset = Callable[[nn.Module], object]
 """What is called on a network that keeps its state in itself, before every batch."""
 
-TOLERANCE = 1e-4
-"""Largest difference between a network's answer and that of its head, relative to the largest logit."""
+TOLERANCE, ROUNDINGS = 1e-4, 8.0
+"""Largest difference between a network's answer and that of its head, relative to the largest logit: this, or so many
+roundings of the network's own type where that is coarser."""
 
 
 class Head(NamedTuple):
@@ -117,11 +118,10 @@ def see(model: nn.Module, head: Head, batches: Iterable[Any], *, reset: Reset | 
     Raises:  ValueError: no batch, batches without targets, or features that are not finite.
     """
     features, answers, targets = [], [], []
-    device = head.layer.weight.device
     for batch in batches:
         if not isinstance(batch, (tuple, list)) or len(batch) < 2:
             raise ValueError(f"polish expects batches (values, targets); got {type(batch).__name__}.")
-        answer, calls = _watched(model, {head.name: head.layer}, _moved(batch[0], device), reset=reset)
+        answer, calls = _watched(model, {head.name: head.layer}, batch[0], reset=reset)
         logits = logits_of(answer)
         answers.append(logits)
         features.append(_reduced(calls[head.name], head, len(logits)))
@@ -132,6 +132,31 @@ def see(model: nn.Module, head: Head, batches: Iterable[Any], *, reset: Reset | 
     if not seen.isfinite().all():
         raise ValueError(f"What arrives at '{head.name}' is not finite; see the network's own training first.")
     return Seen(seen.numpy(), torch.cat(answers).double().cpu().numpy(), torch.cat(targets).numpy())
+
+
+def answers_as(
+    other: nn.Module,
+    model: nn.Module,
+    head: Head,
+    weights: tuple[NDArray[np.float64], NDArray[np.float64]],
+    batches: Iterable[Any],
+    *,
+    reset: Reset | None = None,
+) -> bool:
+    """Whether another network answers f W + b on every batch, f being what arrives at the head of the first."""
+    weight, intercept = (torch.from_numpy(part).to(head.layer.weight).double() for part in weights)
+    for batch in batches:
+        answer, calls = _watched(model, {head.name: head.layer}, batch[0], reset=reset)
+        features = _reduced(calls[head.name], head, len(logits_of(answer)))
+        found = answer_of(other, batch[0], reset=reset)
+        if not _is_same(features.double() @ weight + intercept, found):
+            return False
+    return True
+
+
+def answer_of(model: nn.Module, values: Any, *, reset: Reset | None = None) -> Tensor:
+    """Logits in eval mode, with values moved to where the network is; codes that draw draw alike every time."""
+    return logits_of(_answered(model, values, reset=reset))
 
 
 def logits_of(answer: Any) -> Tensor:
@@ -177,18 +202,23 @@ def _watched(
 
     hooks = [layer.register_forward_pre_hook(keep(name)) for name, layer in layers.items()]
     try:
-        # Codes that draw draw alike every time.
-        devices = {tensor.device for tensor in model.parameters() if tensor.device.type == "cuda"}
-        with evaluating(model), torch.random.fork_rng(devices=devices):
-            if reset is not None:
-                reset(model)
-            answer = model(values)
-            if reset is not None:
-                reset(model)
+        answer = _answered(model, values, reset=reset)
     finally:
         for hook in hooks:
             hook.remove()
     return answer, calls
+
+
+def _answered(model: nn.Module, values: Any, *, reset: Reset | None) -> Any:
+    place = next(model.parameters()).device
+    devices = {tensor.device for tensor in model.parameters() if tensor.device.type == "cuda"}
+    with evaluating(model), torch.random.fork_rng(devices=devices):
+        if reset is not None:
+            reset(model)
+        answer = model(values.to(place) if isinstance(values, Tensor) else values)
+        if reset is not None:
+            reset(model)
+    return answer
 
 
 def _reductions(calls: list[Tensor], batch: int) -> Iterator[tuple[str, int, Tensor]]:
@@ -224,8 +254,5 @@ def _is_same(found: Tensor, wanted: Tensor) -> bool:
     if found.shape != wanted.shape:
         return False
     scale = wanted.abs().max().clamp_min(torch.finfo(wanted.dtype).tiny)
-    return bool((found - wanted).abs().max() <= TOLERANCE * scale)
-
-
-def _moved(values: Any, device: torch.device) -> Any:
-    return values.to(device) if isinstance(values, Tensor) else values
+    share = max(TOLERANCE, ROUNDINGS * torch.finfo(wanted.dtype).eps)
+    return bool((found - wanted).abs().max() <= share * scale)

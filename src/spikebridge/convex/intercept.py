@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from .losses import Floats, Loss
-from .softmax import Softmax
-from .squared import Squared
+from .grid import Floats
+
+if TYPE_CHECKING:
+    from .losses import Loss
 
 STEPS = 80
 
@@ -14,23 +18,14 @@ ROUNDING = 1e-15
 """Share of the objective below which a promised decrease cannot be seen."""
 
 
-def best_intercept(loss: Loss, scores: Floats, targets: Floats, weights: Floats, start: Floats) -> Floats:
-    """Argmin over b of sum_i a_i loss(z_i + b, y_i), to rounding:  scores [n, C], weights [n, 1], start [C] -> [C]."""
-    if isinstance(loss, Squared):
-        return np.asarray((weights * (targets - scores)).sum(axis=0) / weights.sum())
-    if isinstance(loss, Softmax):
-        return _by_newton(loss, scores, targets, weights, start)
-    return np.array([_by_bisection(loss, scores, targets, weights, float(start[0]))])
-
-
-def _by_bisection(loss: Loss, scores: Floats, targets: Floats, weights: Floats, start: float) -> float:
-    """The residuals' sum falls with b: its root, kept between a value below and one above."""
+def by_bisection(loss: Loss, scores: Floats, targets: Floats, weights: Floats, start: Floats) -> Floats:
+    """For one output. The residuals' sum falls with b: its root, kept between a value below and one above."""
 
     def slope(intercept: float) -> float:
         return float((weights * loss.residual(scores + intercept, targets)).sum())
 
     width = 1.0
-    below, above = start - width, start + width
+    below, above = float(start[0]) - width, float(start[0]) + width
     for _ in range(STEPS):
         if slope(below) >= 0.0 >= slope(above):
             break
@@ -39,22 +34,43 @@ def _by_bisection(loss: Loss, scores: Floats, targets: Floats, weights: Floats, 
     for _ in range(STEPS):
         middle = 0.5 * (below + above)
         below, above = (middle, above) if slope(middle) > 0.0 else (below, middle)
-    return 0.5 * (below + above)
+    return np.array([0.5 * (below + above)])
 
 
-def _by_newton(loss: Softmax, scores: Floats, targets: Floats, weights: Floats, start: Floats) -> Floats:
+def by_newton(
+    loss: Any,
+    scores: Floats,
+    targets: Floats,
+    weights: Floats,
+    start: Floats,
+    *,
+    hessian: Callable[[Floats], Floats] | None = None,
+) -> Floats:
+    """For several outputs of a :class:`~spikebridge.convex.losses.Joint` loss: Newton's method, steps halved.
+
+    Args:
+        loss: with ``curved``.
+        scores: [n, C].
+        targets: [n, C].
+        weights: [n, 1].
+        start: [C].
+        hessian: scores -> sum_i a_i times the loss's second derivative, [C, C]; None takes it from ``curved``.
+    """
+
     def value(intercept: Floats) -> float:
         return float((weights[:, 0] * loss.values(scores + intercept, targets)).sum())
+
+    def from_curved(at: Floats) -> Floats:
+        directions = (np.broadcast_to(one, at.shape) for one in np.eye(at.shape[1]))
+        return np.stack([(weights * loss.curved(at, targets, each)).sum(axis=0) for each in directions])
 
     intercept: Floats = start.copy()
     best = value(start)
     longest = 1.0 + float(np.ptp(scores))
     for _ in range(STEPS):
-        shares = loss.shares(scores + intercept)
-        gradient = (weights * (targets - shares)).sum(axis=0)
-        weighted = weights * shares
-        hessian = np.diag(weighted.sum(axis=0)) - shares.T @ weighted
-        step = np.linalg.lstsq(hessian, gradient, rcond=1e-14)[0]
+        gradient = (weights * loss.residual(scores + intercept, targets)).sum(axis=0)
+        bend = (hessian or from_curved)(scores + intercept)
+        step = np.linalg.lstsq(bend, gradient, rcond=1e-14)[0]
         step *= min(1.0, longest / max(np.abs(step).max(), 1e-300))
         if gradient @ step <= ROUNDING * best:
             return np.asarray(intercept + step if np.abs(step).max() < 1e-6 else intercept)

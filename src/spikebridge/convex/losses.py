@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from .grid import Floats as Floats
+from .intercept import by_bisection, by_newton
 
 
 @runtime_checkable
@@ -29,11 +30,16 @@ class Smooth(Protocol):
         ...
 
 
-class HasDual(Protocol):
-    """A loss whose conjugate is known, so that any point of its domain bounds the optimum from below."""
+@runtime_checkable
+class Joint(Protocol):
+    """A smooth loss of several outputs, whose second derivative couples them: what groups and intercepts take."""
 
-    def dual_values(self, residuals: Floats, targets: Floats) -> Floats:
-        """-loss*(-r): [n, C] -> [n]."""
+    def curved(self, scores: Floats, targets: Floats, directions: Floats) -> Floats:
+        """Second derivative times a direction, sample by sample: [n, C] -> [n, C]."""
+        ...
+
+    def bound_curvature(self, scores: Floats, targets: Floats) -> Floats:
+        """A diagonal, [n, C], that stands above the second derivative nearly everywhere: steps are checked."""
         ...
 
 
@@ -80,6 +86,20 @@ class Loss(ABC):
     @abstractmethod
     def balanced(self, dual: Floats, targets: Floats, weights: Floats, quantum: float) -> Floats:
         """As ``into_domain``, from there, with columns that sum to exactly 0: what a free intercept asks for."""
+
+    def best_intercept(self, scores: Floats, targets: Floats, weights: Floats, start: Floats) -> Floats:
+        """Argmin over b of sum_i a_i loss(z_i + b, y_i), to rounding:  weights [n, 1], start [C] -> [C].
+
+        Raises:  TypeError: several outputs of a loss that is not :class:`Joint`.
+        """
+        if scores.shape[1] == 1:
+            return by_bisection(self, scores, targets, weights, start)
+        if isinstance(self, Joint):
+            return by_newton(self, scores, targets, weights, start)
+        raise TypeError(
+            f"A free intercept of several outputs needs a Joint loss; {type(self).__name__} lacks `curved` or "
+            f"`bound_curvature`. Add them, or set intercept=False."
+        )
 
     def labels(self, targets: Floats) -> NDArray[np.intp]:
         """The class of every sample, 0, 1, ..., from encoded targets."""

@@ -99,7 +99,7 @@ class Logistic(MarginLoss):
         return parabola_above(scores)
 
     def dual_of_slope(self, slopes: Floats) -> Floats:
-        return entropy_terms(slopes) + entropy_terms(1.0 - slopes)
+        return entropy_terms(slopes) + entropy_of_rest(slopes)
 
 
 class Hinge(MarginLoss):
@@ -192,6 +192,12 @@ def entropy_terms(shares: Floats) -> Floats:
     """-s log s, with 0 at s = 0 and wherever rounding leaves s a little below it."""
     safe = np.maximum(shares, np.finfo(np.float64).tiny)
     return np.where(shares > 0.0, -safe * np.log(safe), 0.0)
+
+
+def entropy_of_rest(shares: Floats) -> Floats:
+    """-(1 - s) log(1 - s), to relative accuracy for small s too, where 1 - s by itself would lose it."""
+    rest = np.maximum(1.0 - shares, 0.0)
+    return np.where(rest > 0.0, -rest * np.log1p(-np.where(rest > 0.0, shares, 0.0)), 0.0)
 
 
 def parabola_above(scores: Floats) -> Floats:

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .losses import Floats
-
-
-class Proximable(Protocol):
-    """A penalty whose proximal step is known."""
-
-    def prox(self, weights: Floats, step: float) -> Floats:
-        """Argmin over v of |v - w|^2 / 2 + step * penalty(v)."""
-        ...
 
 
 class Penalty(ABC):
@@ -35,7 +26,8 @@ class Penalty(ABC):
         """The penalty, without lambda."""
 
     @abstractmethod
-    def prox(self, weights: Floats, step: float) -> Floats: ...
+    def prox(self, weights: Floats, step: float) -> Floats:
+        """Argmin over v of |v - w|^2 / 2 + step * penalty(v)."""
 
     @abstractmethod
     def sizes(self, gradients: Floats) -> Floats:
@@ -44,10 +36,6 @@ class Penalty(ABC):
     @abstractmethod
     def errors(self, weights: Floats, gradients: Floats, strength: float | Floats) -> Floats:
         """Distance of -gradient from lambda * subdifferential, block by block: 0 at the optimum. As ``sizes``."""
-
-    @abstractmethod
-    def is_used(self, weights: Floats) -> NDArray[np.bool_]:
-        """Which blocks are not zero; as ``sizes``."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -74,9 +62,6 @@ class L1(Penalty):
     def errors(self, weights: Floats, gradients: Floats, strength: float | Floats) -> Floats:
         at_zero = np.maximum(np.abs(gradients) - strength, 0.0)
         return np.where(weights == 0.0, at_zero, np.abs(gradients + strength * np.sign(weights)))
-
-    def is_used(self, weights: Floats) -> NDArray[np.bool_]:
-        return np.asarray(weights != 0.0)
 
 
 class Group(Penalty):
@@ -106,9 +91,6 @@ class Group(Penalty):
         unit = np.divide(weights, sizes, out=np.zeros_like(weights), where=sizes > 0.0)
         at_zero = np.maximum(self.sizes(gradients) - strength, 0.0)
         return np.where(sizes == 0.0, at_zero, self.sizes(gradients + strength * unit))
-
-    def is_used(self, weights: Floats) -> NDArray[np.bool_]:
-        return np.asarray(self.sizes(weights) > 0.0)
 
 
 def find_penalty(penalty: str | Penalty) -> Penalty:

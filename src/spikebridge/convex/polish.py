@@ -4,115 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from .certificate import Certificate, certify
-from .fit import Solution, fit_sparse, lambda_max
-from .heads import Head, Reset, Seen, find_head, see
-from .shrink import shrunk, with_head
-
-Weights = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PolishedHead:
-    """One strength of the penalty: the best head there, beside the old one.
-
-    Attributes:
-        strength: lambda.
-        weights: [inputs, classes] of the new head.
-        intercept: [classes]; zeros for a head without bias.
-        certificate: of the new head.
-        old_objective: mean loss + lambda * penalty of the old head.
-        accuracy: of the new head on validation data.
-        log_loss: likewise, in nats.
-    """
-
-    strength: float
-    weights: Weights
-    intercept: Weights
-    certificate: Certificate
-    old_objective: float
-    accuracy: float
-    log_loss: float
-
-    @property
-    def objective(self) -> float:
-        """Mean loss + lambda * penalty of the new head, on training data."""
-        return self.certificate.primal
-
-    @property
-    def old_excess(self) -> float:
-        """What the old head is proven to lie above the best one, at least."""
-        return max(0.0, self.old_objective - self.certificate.primal)
-
-    @property
-    def kept(self) -> NDArray[np.intp]:
-        """The inputs that are read: rows of weights that are not all zero."""
-        return np.flatnonzero(np.any(self.weights != 0.0, axis=1))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Polished:
-    """What :func:`polish` found; printing it gives the whole path.
-
-    Attributes:
-        model: the network with the chosen head, or a copy of the given one.
-        chosen: the head in it; None if the old one stayed.
-        path: all heads, strongest penalty first.
-        head: the layer's name.
-        inputs: how many it had.
-        old_accuracy: of the old head on validation data.
-        old_log_loss: likewise.
-        smaller: the layer that lost the units that nobody reads; None where the head alone reads fewer.
-        reason: why this head.
-    """
-
-    model: nn.Module
-    chosen: PolishedHead | None
-    path: tuple[PolishedHead, ...]
-    head: str
-    inputs: int
-    old_accuracy: float
-    old_log_loss: float
-    smaller: str | None
-    reason: str
-
-    @property
-    def replaced(self) -> bool:
-        """Whether the network has a new head."""
-        return self.chosen is not None
-
-    @property
-    def certificate(self) -> Certificate | None:
-        """Of the new head."""
-        return None if self.chosen is None else self.chosen.certificate
-
-    def __str__(self) -> str:
-        rows = [("", "strength", "objective", "gap", "old head", "inputs", "accuracy", "log-loss")]
-        rows += [
-            (
-                "->" if point is self.chosen else "",
-                f"{point.strength:.3g}",
-                f"{point.objective:.6g}",
-                f"{point.certificate.relative_gap:.1e}",
-                f"+{point.old_excess:.3g}",
-                f"{len(point.kept)}",
-                f"{100 * point.accuracy:.2f} %",
-                f"{point.log_loss:.4f}",
-            )
-            for point in self.path
-        ]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        old = f"old head '{self.head}': {self.inputs} inputs, {100 * self.old_accuracy:.2f} %, {self.old_log_loss:.4f}"
-        return "\n".join([*lines, old, self.reason])
+from .fit import fit_sparse, lambda_max
+from .heads import Head, Reset, Seen, answers_as, find_head, see
+from .polished import Polished, PolishedHead, Weights
+from .shrink import picking, shrunk, with_head
 
 
 def polish(
@@ -152,7 +54,8 @@ def polish(
         reset: called before each batch on a network that keeps its state in itself, such as
             ``spikingjelly.activation_based.functional.reset_net``.
 
-    Raises:  ValueError: no batch, a head that is not linear, targets that are no classes of it, no strength.
+    Raises:  ValueError: no batch, a head that is not linear, targets that are no classes of it, a class without
+        training samples, no strength, a head that does more than answer. TypeError: strengths that are one number.
     Source:  the convex head is that of arXiv 2605.08022; polishing trained networks is an addition.
 
     >>> body = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
@@ -162,7 +65,8 @@ def polish(
     >>> polished.replaced, polished.path[0].objective <= polished.path[0].old_objective
     (True, True)
     """
-    first, train = _first(train)
+    train, validation = _kept(train), _kept(validation)
+    first = _first(train)
     found = find_head(model, first, name=head, reset=reset)
     seen, judged = see(model, found, train, reset=reset), see(model, found, validation, reset=reset)
     _check_targets(seen, judged, found)
@@ -175,7 +79,7 @@ def polish(
         result, smaller = copy.deepcopy(model), None
         reason = "No head of the path is as often right on validation data as the old one, which stays."
     else:
-        result, smaller = _replaced(model, found, best, first, reset=reset)
+        result, smaller = _replaced(model, found, best, first, validation, reset=reset)
         reason = f"{len(best.kept)} of {found.layer.in_features} inputs are read; the body is as it was."
         reason += f" '{smaller}' lost the units behind the others." if smaller else ""
     return Polished(
@@ -191,18 +95,27 @@ def polish(
     )
 
 
-def _first(batches: Iterable[Any]) -> tuple[Any, Iterable[Any]]:
-    """The values of the first batch, and the batches, which may be an iterator."""
-    kept = batches if hasattr(batches, "__len__") else list(batches)
-    for batch in kept:
+def _kept(batches: Iterable[Any]) -> Iterable[Any]:
+    """Batches that can be gone through more than once."""
+    return batches if hasattr(batches, "__len__") else list(batches)
+
+
+def _first(batches: Iterable[Any]) -> Any:
+    """The values of the first batch."""
+    for batch in batches:
         if not isinstance(batch, (tuple, list)) or len(batch) < 2:
             raise ValueError(f"polish expects batches (values, targets); got {type(batch).__name__}.")
-        return batch[0], kept
+        return batch[0]
     raise ValueError("polish expects at least one batch (values, targets); the loader yields nothing.")
 
 
 def _check_targets(seen: Seen, judged: Seen, head: Head) -> None:
     classes = head.layer.out_features
+    if classes < 2:
+        raise ValueError(
+            f"polish expects a head with an output for each class, two at least; '{head.name}' has {classes}. One "
+            f"logit z for two classes is the same as the two outputs 0 and z."
+        )
     for part in (seen, judged):
         targets = part.targets
         if targets.ndim != 1 or targets.dtype.kind not in "iu":
@@ -214,6 +127,13 @@ def _check_targets(seen: Seen, judged: Seen, head: Head) -> None:
                 f"polish expects classes 0 to {classes - 1}, as '{head.name}' has outputs; got {targets.min()} to "
                 f"{targets.max()}."
             )
+    missing = sorted(set(range(classes)) - set(seen.targets.tolist()))
+    if missing and head.layer.bias is not None:
+        raise ValueError(
+            f"polish expects training samples of every class of a head with a bias, whose best value for a class "
+            f"without any is minus infinity; got none of class {', '.join(map(str, missing))}. Add samples of them, or "
+            f"take a head with bias=False."
+        )
 
 
 def _old(head: Head) -> tuple[Weights, Weights]:
@@ -235,18 +155,20 @@ def _path(
     tol: float,
 ) -> tuple[PolishedHead, ...]:
     problem: dict[str, Any] = {"loss": "softmax", "penalty": penalty, "classes": old[0].shape[1]}
-    path = []
-    before: tuple[Weights, Weights] = old
-    for strength in sorted(_strengths(strengths, seen, {**problem, "intercept": has_bias}), reverse=True):
-        settings = {**problem, "strength": strength, "intercept": has_bias}
-        solution = fit_sparse(seen.features, seen.targets, **settings, tol=tol, warm_start=before)
-        was = certify(seen.features, seen.targets, old[0], intercept_values=old[1], **settings)
-        path.append(_point(solution, was, judged, strength))
-        before = (solution.weights, solution.intercept)
+    problem["intercept"] = has_bias
+    path, before = [], old
+    for strength in sorted(_strengths(strengths, seen, problem), reverse=True):
+        point = _point(seen, judged, old, before, tol=tol, **problem, strength=strength)
+        path.append(point)
+        before = (point.weights, point.intercept)
     return tuple(path)
 
 
 def _strengths(strengths: int | Sequence[float], seen: Seen, problem: dict[str, Any]) -> list[float]:
+    if isinstance(strengths, float):
+        raise TypeError(
+            f"polish expects strengths to be how many, or a list of them; got {strengths}: strengths=[{strengths}]."
+        )
     if not isinstance(strengths, int):
         given = [float(strength) for strength in strengths]
         if not given or min(given) <= 0.0:
@@ -263,14 +185,35 @@ def _strengths(strengths: int | Sequence[float], seen: Seen, problem: dict[str, 
     return [float(value) for value in largest * np.geomspace(0.3, 3e-4, strengths)]
 
 
-def _point(solution: Solution, was: Certificate, judged: Seen, strength: float) -> PolishedHead:
-    logits = judged.features @ solution.weights + solution.intercept
-    accuracy, log_loss = _judged(judged, logits)
+def _point(
+    seen: Seen,
+    judged: Seen,
+    old: tuple[Weights, Weights],
+    before: tuple[Weights, Weights],
+    *,
+    tol: float,
+    **problem: Any,
+) -> PolishedHead:
+    """The best head, from the better of two starts; the old one if it is still lower than what is found."""
+
+    def objective(head: tuple[Weights, Weights], dual_point: Weights | None = None) -> Certificate:
+        weights, intercept = head
+        return certify(
+            seen.features, seen.targets, weights, intercept_values=intercept, dual_point=dual_point, **problem
+        )
+
+    was = objective(old)
+    start = before if objective(before).primal < was.primal else old
+    solution = fit_sparse(seen.features, seen.targets, tol=tol, warm_start=start, **problem)
+    head, certificate = (solution.weights, np.asarray(solution.intercept)), solution.certificate
+    if certificate.primal > was.primal:
+        head, certificate = old, objective(old, solution.dual_point)
+    accuracy, log_loss = _judged(judged, judged.features @ head[0] + head[1])
     return PolishedHead(
-        strength=strength,
-        weights=solution.weights,
-        intercept=np.asarray(solution.intercept),
-        certificate=solution.certificate,
+        strength=problem["strength"],
+        weights=head[0],
+        intercept=head[1],
+        certificate=certificate,
         old_objective=was.primal,
         accuracy=accuracy,
         log_loss=log_loss,
@@ -286,11 +229,23 @@ def _judged(seen: Seen, logits: Weights) -> tuple[float, float]:
 
 
 def _replaced(
-    model: nn.Module, head: Head, point: PolishedHead, values: Any, *, reset: Reset | None
+    model: nn.Module, head: Head, point: PolishedHead, first: Any, validation: Iterable[Any], *, reset: Reset | None
 ) -> tuple[nn.Module, str | None]:
+    """A copy with the new head, and the layer that is smaller; both are held to what the weights say."""
+
+    def is_right(result: nn.Module) -> bool:
+        return answers_as(result, model, head, (point.weights, point.intercept), validation, reset=reset)
+
     bias = torch.from_numpy(point.intercept) / head.bias_share if head.layer.bias is not None else None
     result = with_head(model, head.name, torch.from_numpy(point.weights).T, bias)
+    if not is_right(result):
+        raise ValueError(
+            f"polish expects a head that is the last thing a network does; with other weights in '{head.name}' the "
+            f"network's answers are not those of the new head, so it does more: it may be called before the end too, "
+            f"or share its weights. Name another layer with head=."
+        )
     if len(point.kept) == head.layer.in_features:
         return result, None
-    device = head.layer.weight.device
-    return shrunk(result, head.name, torch.from_numpy(point.kept).to(device), values, reset=reset)
+    kept = torch.from_numpy(point.kept).to(head.layer.weight.device)
+    smaller, maker = shrunk(result, head.name, kept, first, reset=reset)
+    return (smaller, maker) if maker is None or is_right(smaller) else (picking(result, head.name, kept), None)

@@ -57,6 +57,11 @@ class ThresholdPricer:
         self.membranes = array
 
     def price(self, dual: Floats, penalty: Penalty, *, above: float, most: int) -> Priced:
+        if len(dual) != len(self.membranes):
+            raise ValueError(
+                f"ThresholdPricer expects a dual point of its {len(self.membranes)} samples; got {len(dual)}. Pass the "
+                f"membranes of the same samples as the targets."
+            )
         best = [self._best(dual, penalty, unit) for unit in range(self.membranes.shape[1])]
         sizes = np.array([size for size, _ in best])
         chosen = _largest_above(sizes, above, most)

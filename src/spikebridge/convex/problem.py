@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from .columns import Dictionary
 from .dictionary import as_dictionary
-from .intercept import best_intercept
 from .losses import Floats, Loss, find_loss
 from .penalties import Penalty, find_penalty
 
@@ -59,10 +59,12 @@ class Problem:
     ) -> Problem:
         """Check everything and put it together; arguments as of :func:`~spikebridge.convex.fit_sparse`.
 
-        Raises:  ValueError: whatever does not fit, with what was expected.
+        Raises:  ValueError, TypeError: whatever does not fit, with what was expected.
         """
         matrix = as_dictionary(dictionary)
         found = find_loss(loss)
+        if classes is not None and not isinstance(classes, Integral):
+            raise TypeError(f"fit_sparse expects classes to be a whole number or None; got {classes!r}.")
         encoded = found.encode(targets, classes)
         rows = matrix.shape[0]
         if len(encoded) != rows:
@@ -71,6 +73,8 @@ class Problem:
                 f"are samples, columns features."
             )
         for name, number in (("strength", strength), ("ridge", ridge)):
+            if isinstance(number, bool) or not isinstance(number, Real):
+                raise TypeError(f"fit_sparse expects {name} to be a number; got {number!r}.")
             if not 0.0 <= number < np.inf:
                 raise ValueError(f"fit_sparse expects {name} >= 0 and finite; got {number}.")
         weights = _sample_weights(found, encoded, sample_weight, class_weight)
@@ -121,7 +125,7 @@ class Problem:
         """The best b for scores without it; 0 where it is not free."""
         if not self.intercept:
             return np.zeros(self.outputs)
-        return best_intercept(self.loss, scores, self.targets, self.sample_weights, start)
+        return self.loss.best_intercept(scores, self.targets, self.sample_weights, start)
 
     def checked(self, weights: NDArray[Any], intercept: NDArray[Any] | float | None) -> tuple[Floats, Floats | None]:
         """Weights as [P, C] and an intercept as [C], or None.
@@ -152,10 +156,16 @@ def _sample_weights(loss: Loss, targets: Floats, samples: NDArray[Any] | None, c
             + (f", smallest {weights.min()}." if weights.size else ".")
         )
     if classes is not None:
-        weights = weights * _class_weights(loss, targets, classes)
+        weights = _as_shares(weights) * _as_shares(_class_weights(loss, targets, classes))
     if not weights.any():
         raise ValueError("fit_sparse expects a sample_weight above 0 for one sample at least; all are 0.")
-    return np.asarray(weights / weights.sum())[:, None]
+    shares = _as_shares(weights)
+    return np.asarray(shares / shares.sum())[:, None]
+
+
+def _as_shares(weights: Floats) -> Floats:
+    """Of the largest, so that no product or sum of them overflows."""
+    return np.asarray(weights / max(float(weights.max()), np.finfo(np.float64).tiny))
 
 
 def _class_weights(loss: Loss, targets: Floats, classes: Mapping[int, float] | str) -> Floats:
@@ -166,9 +176,15 @@ def _class_weights(loss: Loss, targets: Floats, classes: Mapping[int, float] | s
     if classes == "balanced":
         counts = np.bincount(labels, minlength=len(names))
         return np.asarray((1.0 / np.maximum(counts, 1))[labels])
-    if isinstance(classes, str) or not set(classes) <= set(names) or min(classes.values(), default=0.0) < 0.0:
-        raise ValueError(f"fit_sparse expects class_weight 'balanced' or weights >= 0 of {names}; got {classes!r}.")
+    if isinstance(classes, str) or not set(classes) <= set(names) or not _are_weights(classes):
+        raise ValueError(
+            f"fit_sparse expects class_weight 'balanced' or finite weights >= 0 of {names}; got {classes!r}."
+        )
     return np.array([float(classes.get(name, 1.0)) for name in names])[labels]
+
+
+def _are_weights(classes: Mapping[int, float]) -> bool:
+    return all(0.0 <= weight < np.inf for weight in classes.values())
 
 
 def _require_all_classes(loss: Loss, targets: Floats, weights: Floats) -> None:

@@ -150,7 +150,10 @@ def units_read(solutions: Solved | Sequence[Solved], *, slots: int = 1) -> NDArr
 def solutions_in(solutions: Solved | Sequence[Solved]) -> list[Solved]:
     """One solution or several, as a list."""
     given: Any = solutions
-    return [given] if hasattr(given, "weights") else list(given)
+    each = [given] if hasattr(given, "weights") else list(given)
+    if not each:
+        raise ValueError("reconstruct expects one solution at least; got an empty sequence.")
+    return each
 
 
 def is_layered(body: nn.Module) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .heads import Reset, evaluating, logits_of
+from .heads import Reset, answer_of
 
 
 class Picked(nn.Module):
@@ -47,14 +47,11 @@ class Picked(nn.Module):
 def with_head(model: nn.Module, name: str, weight: Tensor, bias: Tensor | None) -> nn.Module:
     """A copy of a network with other numbers in its head: weight [classes, inputs], bias [classes]."""
     result = copy.deepcopy(model)
-    old = result.get_submodule(name)
-    assert isinstance(old, nn.Linear)
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None).to(old.weight)
+    layer = copy.deepcopy(_linear(result, name))  # by itself: weights that it shares with others stay theirs
     with torch.no_grad():
         layer.weight.copy_(weight)
         if bias is not None:
             layer.bias.copy_(bias)
-    layer.train(old.training)
     _put(result, name, layer)
     return result
 
@@ -75,18 +72,23 @@ def shrunk(
         values: one batch.
         reset: clears the state of a network that keeps it in itself.
     """
-    wanted = _answer(model, values, reset=reset)
+    wanted = answer_of(model, values, reset=reset)
     for maker in _makers(model, name, values, reset=reset):
         candidate = _without(model, maker, name, kept)
         try:
-            found = _answer(candidate, values, reset=reset)
+            found = answer_of(candidate, values, reset=reset)
         except (RuntimeError, ValueError, IndexError):
             continue
         if found.shape == wanted.shape and torch.allclose(found, wanted, rtol=1e-4, atol=1e-5):
             return candidate, maker
+    return picking(model, name, kept), None
+
+
+def picking(model: nn.Module, name: str, kept: Tensor) -> nn.Module:
+    """A copy of a network whose head reads the inputs ``kept`` alone; all else is as it was."""
     result = copy.deepcopy(model)
     _put(result, name, Picked(_narrow(_linear(result, name), kept), kept=kept))
-    return result, None
+    return result
 
 
 def _makers(model: nn.Module, name: str, values: Any, *, reset: Reset | None) -> list[str]:
@@ -104,7 +106,7 @@ def _makers(model: nn.Module, name: str, values: Any, *, reset: Reset | None) ->
 
     hooks = [part.register_forward_pre_hook(hook(key)) for key, part in model.named_modules() if _outputs(part) == wide]
     try:
-        _answer(model, values, reset=reset)
+        answer_of(model, values, reset=reset)
     finally:
         for handle in hooks:
             handle.remove()
@@ -156,12 +158,9 @@ def _outputs(part: nn.Module) -> int | None:
 
 
 def _narrow(layer: nn.Linear, kept: Tensor) -> nn.Linear:
-    result = nn.Linear(len(kept), layer.out_features, bias=layer.bias is not None).to(layer.weight)
-    with torch.no_grad():
-        result.weight.copy_(layer.weight[:, kept])
-        if layer.bias is not None:
-            result.bias.copy_(layer.bias)
-    result.train(layer.training)
+    result = copy.deepcopy(layer)
+    result.weight = nn.Parameter(layer.weight.detach()[:, kept].clone(), requires_grad=layer.weight.requires_grad)
+    result.in_features = len(kept)
     return result
 
 
@@ -174,13 +173,3 @@ def _linear(model: nn.Module, name: str) -> nn.Linear:
 def _put(model: nn.Module, name: str, part: nn.Module) -> None:
     *path, last = name.split(".")
     setattr(model.get_submodule(".".join(path)), last, part)
-
-
-def _answer(model: nn.Module, values: Any, *, reset: Reset | None) -> Tensor:
-    with evaluating(model):
-        if reset is not None:
-            reset(model)
-        answer = logits_of(model(values))
-        if reset is not None:
-            reset(model)
-    return answer

@@ -8,8 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .grid import cut, lowered
+from .intercept import by_newton
 from .losses import Floats, Loss, finite_targets
-from .margins import entropy_terms, parabola_above
+from .margins import entropy_of_rest, entropy_terms, parabola_above
+
+MOST_CLASSES = 2**16
+"""More of them are names of some other kind, taken for classes."""
 
 SLACK = 1.0 - 2.0**-45
 """Brings the sum of a row's flows below its weight where rounding has left it above."""
@@ -41,14 +45,24 @@ class Softmax(Loss):
                 f"The softmax loss expects classes 0 to {count - 1}, two at least; got {array.min():g} to "
                 f"{array.max():g}. Classes -1 and 1 take loss='logistic'."
             )
-        return np.eye(count)[array.astype(np.intp)]
+        if count > MOST_CLASSES:
+            raise ValueError(
+                f"The softmax loss expects at most {MOST_CLASSES} classes; got targets of up to {array.max():g}, which "
+                f"counts as {count}. Number the classes 0, 1, ...: numpy.unique(targets, return_inverse=True)[1]."
+            )
+        encoded = np.zeros((len(array), count))
+        encoded[np.arange(len(array)), array.astype(np.intp)] = 1.0
+        return encoded
 
     def values(self, scores: Floats, targets: Floats) -> Floats:
         shifted = scores - scores.max(axis=1, keepdims=True)
-        return np.asarray(np.log(np.exp(shifted).sum(axis=1)) - (shifted * targets).sum(axis=1))
+        own = (shifted * targets).sum(axis=1)
+        others = (np.exp(shifted) * (1.0 - targets)).sum(axis=1)
+        # log1p keeps small losses exact; where another class is ahead the loss is not small.
+        return np.asarray(np.where(own == 0.0, np.log1p(others), np.log(np.exp(own) + others) - own))
 
     def residual(self, scores: Floats, targets: Floats) -> Floats:
-        return targets - self.shares(scores)
+        return _from_flows(self.shares(scores) * (1.0 - targets), targets)
 
     def curvature(self, scores: Floats, targets: Floats) -> Floats:
         shares = self.shares(scores)
@@ -64,13 +78,15 @@ class Softmax(Loss):
         shares = self.shares(scores)
         return np.minimum(shares, 2.0 * shares * (1.0 - shares))
 
-    def curved(self, scores: Floats, directions: Floats) -> Floats:
+    def curved(self, scores: Floats, targets: Floats, directions: Floats) -> Floats:
         """Second derivative times a direction, sample by sample:  p (d - p . d)."""
         shares = self.shares(scores)
         return np.asarray(shares * (directions - (shares * directions).sum(axis=1, keepdims=True)))
 
     def dual_values(self, residuals: Floats, targets: Floats) -> Floats:
-        return np.asarray(entropy_terms(targets - residuals).sum(axis=1))
+        own = (residuals * targets).sum(axis=1)
+        others = entropy_terms(-residuals * (1.0 - targets)).sum(axis=1)
+        return np.asarray(entropy_of_rest(own) + others)
 
     def into_domain(self, dual: Floats, targets: Floats, weights: Floats, quantum: float) -> Floats:
         flows = np.maximum(0.0, -dual) * (1.0 - targets)
@@ -96,6 +112,14 @@ class Softmax(Loss):
         if net.any():
             _cut_to_pairs(flows, labels)
         return _from_flows(flows, targets)
+
+    def best_intercept(self, scores: Floats, targets: Floats, weights: Floats, start: Floats) -> Floats:
+        def hessian(at: Floats) -> Floats:
+            shares = self.shares(at)
+            weighted = weights * shares
+            return np.asarray(np.diag(weighted.sum(axis=0)) - shares.T @ weighted)
+
+        return by_newton(self, scores, targets, weights, start, hessian=hessian)
 
     def labels(self, targets: Floats) -> NDArray[np.intp]:
         return np.asarray(targets.argmax(axis=1))

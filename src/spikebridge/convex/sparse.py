@@ -34,7 +34,9 @@ class SparseDictionary(Dictionary):
         if matrix.dtype.kind not in "biuf":
             raise TypeError(f"SparseDictionary expects real numbers; got {matrix.dtype}.")
         self._matrix = sparse.csc_array(matrix, dtype=np.float64)
-        self._matrix.sum_duplicates()
+        if not self._matrix.has_canonical_format:
+            self._matrix = self._matrix.copy()  # it may share the caller's arrays, which stay as they are
+            self._matrix.sum_duplicates()
         require_finite(self._matrix.data, owner="SparseDictionary")
         self.shape = (int(matrix.shape[0]), int(matrix.shape[1]))
 

@@ -49,9 +49,12 @@ class Squared(Loss):
         """The curvature itself."""
         return self.curvature(scores, targets)
 
-    def curved(self, scores: Floats, directions: Floats) -> Floats:
+    def curved(self, scores: Floats, targets: Floats, directions: Floats) -> Floats:
         """Second derivative times a direction: 2 d."""
         return 2.0 * directions
+
+    def best_intercept(self, scores: Floats, targets: Floats, weights: Floats, start: Floats) -> Floats:
+        return np.asarray((weights * (targets - scores)).sum(axis=0) / weights.sum())
 
     def dual_values(self, residuals: Floats, targets: Floats) -> Floats:
         return np.asarray((residuals * targets - 0.25 * np.square(residuals)).sum(axis=1))

@@ -22,7 +22,8 @@ class StreamedDictionary(Dictionary):
         block: number -> [n, width], a matrix or a dictionary: the same for the same number, and of one width for all.
         blocks: how many, >= 1.
 
-    Raises:  ValueError: no block, or blocks of different shapes.
+    Raises:  ValueError: no block; later, blocks of different shapes, or a block of other numbers after a first one of
+        zeros and ones.
 
     >>> def coins(number: int) -> Floats:
     ...     return np.random.default_rng([0, number]).integers(0, 2, (4, 3)).astype(float)
@@ -76,7 +77,9 @@ class StreamedDictionary(Dictionary):
 
     def _take_rows(self, rows: Index) -> Dictionary:
         made = self._block
-        return StreamedDictionary(lambda number: as_dictionary(made(number)).take_rows(rows), blocks=self.blocks)
+        taken = StreamedDictionary(lambda number: as_dictionary(made(number)).take_rows(rows), blocks=self.blocks)
+        taken.is_binary = self.is_binary  # few rows of other numbers may happen to be zeros and ones
+        return taken
 
     def _once(self, name: str, of: Callable[[Dictionary], Floats]) -> Floats:
         if name not in self._kept:
@@ -100,5 +103,10 @@ class StreamedDictionary(Dictionary):
             raise ValueError(
                 f"StreamedDictionary expects blocks of one shape; block 0 is {(self.shape[0], self.width)}, block "
                 f"{number} is {made.shape}."
+            )
+        if self.is_binary and not made.is_binary:
+            raise ValueError(
+                f"StreamedDictionary expects zeros and ones in every block, as block 0 has them; block {number} holds "
+                f"other numbers. Make a block that does the first."
             )
         return made

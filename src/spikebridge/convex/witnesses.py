@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,15 @@ def gaussian_witness(
 
     Shapes:  the network: train [time, batch, inputs] -> train [time, batch, branches * widths[-1]], branch by branch.
     Raises:  ValueError: no width, a width or number below 1, an unknown scaling, or spikes worth another number.
+        TypeError: a number in the place of widths.
     Source:  arXiv 2605.08022 ("CVX"): Gaussian weights without scaling; grids, branches' own streams, biases are ours.
 
     >>> gaussian_witness(6, (4, 2), branches=10)(torch.zeros(5, 3, 6)).shape
     torch.Size([5, 3, 20])
     """
     chosen = range(branches) if isinstance(branches, int) else branches
+    if isinstance(widths, Integral):
+        raise TypeError(f"gaussian_witness expects a width for each layer, as a sequence; got {widths}: ({widths},).")
     if inputs < 1 or not widths or min(widths) < 1 or len(chosen) < 1 or min(chosen) < 0:
         raise ValueError(
             f"gaussian_witness expects inputs, branches and a width for each layer, all >= 1; got {inputs}, "

@@ -9,14 +9,16 @@ from typing import Any
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from ..convex.polish import Polished, polish
+from ..convex import Polished, polish
 from ..core.files import whole
 from ..data import Samples
 from ..measure import RunRecord, measure
 from ..training import load_weights
 from ..training.machines import device_for
 from .build import network_for, split_for
+from .config import TrainConfig
 from .reconstruct_config import PolishConfig
+from .reconstruct_settings import read_reconstruction
 from .settings import as_plain, read_config
 
 RECORD, NETWORK = "polished.json", "polished.safetensors"
@@ -30,11 +32,11 @@ def run(config: PolishConfig, *, console: Console | None = None) -> RunRecord:
     the old one, the network is written as it was.
 
     Raises:
-        FileNotFoundError: no such run or checkpoint. ValueError: a damaged checkpoint, or a network that does not end
-            in a linear layer.
+        FileNotFoundError: no such run or checkpoint. ValueError: a reconstruction, a damaged checkpoint, or a network
+            that does not end in a linear layer.
     """
     console = console or Console()
-    trained = read_config(config.run / "config.yaml")
+    trained = _trained(config.run / "config.yaml")
     split = split_for(trained)
     network, _ = network_for(trained, split)
     load_weights(network, _checkpoint(config))
@@ -70,6 +72,26 @@ def run(config: PolishConfig, *, console: Console | None = None) -> RunRecord:
     lines = [str(found), f"test: {tested}", f"wrote {config.run / NETWORK} and {config.run / RECORD}"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     return record
+
+
+def _trained(path: Path) -> TrainConfig:
+    try:
+        return read_config(path)
+    except ValueError:
+        if _is_reconstruction(path):
+            raise ValueError(
+                f"{path.parent} is a reconstruction, whose readout was solved when it was made: there is nothing to "
+                f"polish. Pass the folder of a run of spikebridge train."
+            ) from None
+        raise
+
+
+def _is_reconstruction(path: Path) -> bool:
+    try:
+        read_reconstruction(path)
+    except ValueError:
+        return False
+    return True
 
 
 def _checkpoint(config: PolishConfig) -> Path:

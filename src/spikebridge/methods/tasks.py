@@ -15,6 +15,9 @@ from ..data.samples import Reader
 from ..encoders import Recorded
 from .reconstruct_config import TaskConfig
 
+MADE = ("first-last-xor", "addition")
+"""Tasks that are made, not loaded."""
+
 LONGER = (2, 4, 10)
 """Lengths at which sums are tested too, as multiples of those in training."""
 
@@ -46,11 +49,11 @@ class Task:
 def task_for(config: TaskConfig, *, seed: int) -> Task:
     """The task of a configuration; training and validation sets are cut as it says.
 
-    Raises:  ValueError, DataError: as the data set does.
+    Raises:  ValueError: no such task. ValueError, DataError: as the data set does.
     """
-    if config.name == "first-last-xor":
+    if config.name == MADE[0]:
         task = _task(first_last_xor(config.time_steps, seed=seed), heads=(2,))
-    elif config.name == "addition":
+    elif config.name == MADE[1]:
         task = _addition(config, seed)
     else:
         task = _of_set(config, seed)
@@ -69,7 +72,10 @@ def _addition(config: TaskConfig, seed: int) -> Task:
 
 
 def _of_set(config: TaskConfig, seed: int) -> Task:
-    found = find(config.name)
+    try:
+        found = find(config.name)
+    except ValueError as error:
+        raise ValueError(f"task.name takes {', '.join(MADE)} or a data set; got {config.name!r}. {error}") from error
     is_recorded = len(found.unit) == 4
     if is_recorded:
         split = load(config.name, root=config.root, seed=seed, time_steps=config.time_steps)

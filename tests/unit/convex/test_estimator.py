@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_classification
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -128,6 +129,12 @@ def test_it_is_cloned_pickled_and_searched() -> None:
     assert clone(model).get_params() == model.get_params()
     search = GridSearchCV(model, {"strength": [0.3, 0.01]}, cv=2).fit(strings, labels)
     assert search.best_params_ == {"strength": 0.01}
+
+
+def test_a_gap_that_is_not_reached_is_said() -> None:
+    strings, labels = binary(60)
+    with pytest.warns(ConvergenceWarning, match="above tol=1e-17"):
+        ConvexSNNClassifier(widths=(40,), strength=0.01, tol=1e-17).fit(strings, labels)
 
 
 def test_what_cannot_be_learned_is_refused() -> None:

@@ -51,7 +51,7 @@ def test_curved_is_the_second_derivative_along_a_direction(name: str) -> None:
     direction = np.random.default_rng(5).normal(size=scores.shape)
     ahead = loss.residual(scores + STEP * direction, wanted)
     bend = (loss.residual(scores - STEP * direction, wanted) - ahead) / (2 * STEP)
-    assert np.allclose(loss.curved(scores, direction), bend, atol=1e-6)
+    assert np.allclose(loss.curved(scores, wanted, direction), bend, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["squared-hinge", "smoothed-hinge"])

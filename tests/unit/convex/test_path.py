@@ -43,6 +43,7 @@ def test_path_with_ridge_and_weights_is_that_of_its_problems() -> None:
     assert abs(path[0.01].objective - cold.objective) <= 2 * TOLERANCE * cold.objective
 
 
+@pytest.mark.filterwarnings("ignore:fit_sparse stopped")
 def test_time_that_is_up_gives_the_best_so_far_with_its_certificate() -> None:
     matrix, wanted = features(), targets("logistic")
     settings: dict[str, Any] = {"strengths": [0.1, 0.03, 0.01], "tol": 1e-12}

@@ -50,12 +50,6 @@ def test_errors_vanish_at_a_proximal_fixed_point_only(name: str) -> None:
     assert penalty.errors(np.zeros_like(given), -given, 0.8).max() == pytest.approx(penalty.sizes(given).max() - 0.8)
 
 
-@pytest.mark.parametrize("name", PENALTIES)
-def test_used_blocks_are_those_that_are_not_zero(name: str) -> None:
-    weights = np.array([[0.0, 0.0], [0.0, 2.0]])
-    assert find_penalty(name).is_used(weights).any(axis=1).tolist() == [False, True]
-
-
 def test_an_unknown_penalty_is_refused() -> None:
     with pytest.raises(ValueError, match="a penalty among l1, group"):
         find_penalty("l2")

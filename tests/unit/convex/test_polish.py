@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spikebridge import LIF, Direct, OverTime, SpikingNetwork
-from spikebridge.convex.polish import Polished, polish
+from spikebridge.convex import Polished, polish
 from spikebridge.convex.shrink import Picked, shrunk, with_head
 
 INPUTS, HIDDEN, CLASSES, USELESS = 6, 12, 3, 4

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
-from spikebridge.convex import certify, fit_sparse, lambda_max
+from spikebridge.convex import L1, Problem, certify, fit_sparse, lambda_max
+from spikebridge.convex.bounds import lower_bound
 from spikebridge.convex.losses import Loss
 from spikebridge.convex.margins import Logistic
 from spikebridge.convex.solvers import SOLVERS, find_solver
 from spikebridge.convex.solvers import quadratic as quadratic_module
 from spikebridge.convex.solvers.inverse import ActiveInverse
 from spikebridge.convex.solvers.joint import conjugate_gradients
+from spikebridge.convex.solvers.program import by_program
 from spikebridge.convex.solvers.quadratic import Quadratic, minimise
 
 from .dictionaries import KINDS
@@ -121,6 +124,38 @@ def test_warm_starts_end_at_the_same_objective_sooner(case: dict[str, Any]) -> N
     assert warm.rounds <= cold.rounds
 
 
+@pytest.mark.parametrize("penalty", ["l1", "group"])
+@pytest.mark.parametrize("share", [1e-3, 1e-4])
+def test_a_hinge_with_little_penalty_ends_at_the_vertex(share: float, penalty: str) -> None:
+    """Random labels, so that many samples lie on the kink, where smoothing by itself comes to a halt."""
+    random = np.random.default_rng(8)
+    matrix = (random.random((60, 80)) < 0.4).astype(float)
+    wanted = random.choice([-1, 1], 60)
+    strength = share * lambda_max(matrix, wanted, "hinge", intercept=True)
+    solution = fit_sparse(matrix, wanted, "hinge", penalty, strength, intercept=True, tol=TOLERANCE)
+    assert solution.is_converged
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_linear_program_and_the_smooth_losses_agree(intercept: bool, weighted: bool) -> None:
+    weights = np.arange(70.0) if weighted else None
+    problem = Problem.of(
+        features(), targets("hinge"), loss="hinge", strength=0.02, intercept=intercept, sample_weight=weights
+    )
+    found = by_program(problem, max_time=np.inf)
+    assert found is not None
+    bound = lower_bound(problem, found.dual_point)
+    scores = problem.scores(found.weights, found.intercept)
+    objective = problem.loss_value(scores) + problem.penalty_value(found.weights)
+    assert 0.0 <= objective - bound.value <= TOLERANCE * objective
+    smooth = fit_sparse(
+        features(), targets("hinge"), "hinge", strength=0.02, intercept=intercept, sample_weight=weights, tol=1e-5
+    )
+    assert smooth.objective == pytest.approx(objective, rel=1e-5)
+    assert by_program(problem, max_time=0.0) is None
+
+
 def test_useless_and_repeated_columns_change_nothing() -> None:
     matrix, wanted = features(), targets("logistic")
     padded = np.hstack([matrix, matrix, np.zeros((70, 3)), np.ones((70, 2)), 1 - matrix])
@@ -155,21 +190,19 @@ def test_real_features_with_more_columns_than_rows_converge() -> None:
 
 def test_time_limits_hold_and_say_so() -> None:
     matrix, wanted = features(columns=300), targets("softmax")
-    solution = fit_sparse(matrix, wanted, "softmax", strength=1e-5, tol=1e-9, max_time=0.0)
+    said = r"stopped at a relative gap of .*, above tol=1e-09; .* Give it more max_time"
+    with pytest.warns(ConvergenceWarning, match=said) as warned:
+        solution = fit_sparse(matrix, wanted, "softmax", strength=1e-5, tol=1e-9, max_time=0.0)
+    assert warned[0].filename == __file__
     assert not solution.is_converged and solution.certificate.relative_gap > 1e-9
 
 
 def test_an_unknown_solver_or_a_loss_without_what_it_needs_is_refused() -> None:
-    class Kinked(Logistic):
-        name = "kinked"
-        curvature = None  # type: ignore[assignment]
-        smoothness = None  # type: ignore[assignment]
-
     class Bare(Loss):
         name = "bare"
         encode = values = residual = dual_values = into_domain = balanced = Logistic.encode  # type: ignore[assignment]
 
     with pytest.raises(ValueError, match="a solver among auto, working-set"):
-        find_solver("simplex", Logistic())
-    with pytest.raises(TypeError, match="Bare lacks `smoothness` or `curvature`"):
-        find_solver("auto", Bare())
+        find_solver("simplex", Logistic(), L1())
+    with pytest.raises(TypeError, match="Bare lacks `smoothness`, `curvature` or"):
+        find_solver("auto", Bare(), L1())

@@ -68,3 +68,14 @@ def test_blocks_of_another_shape_are_refused() -> None:
     pool = StreamedDictionary(lambda number: np.zeros((5, 2 + number)), blocks=2)
     with pytest.raises(ValueError, match=r"block 0 is \(5, 2\), block 1 is \(5, 3\)"):
         pool.rmatvec(np.ones(5))
+
+
+def test_zeros_and_ones_are_promised_for_all_blocks_or_none() -> None:
+    blocks = [np.array([[0.0], [1.0], [1.0]]), np.array([[0.0], [0.3], [1.0]])]
+    pool = StreamedDictionary(lambda number: blocks[number], blocks=2)
+    with pytest.raises(ValueError, match="zeros and ones in every block, as block 0 has them; block 1 holds other"):
+        pool.rmatvec(np.ones(3))
+    other = StreamedDictionary(lambda number: blocks[1 - number], blocks=2)
+    assert not other.is_binary and other.rmatvec(np.ones(3)).tolist() == [1.3, 2.0]
+    few = other.take_rows(np.array([0, 2]))
+    assert not few.is_binary and few.column_sums().tolist() == [1.0, 1.0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..losses import Floats
+from ..losses import Floats, Joint, Smooth
 from .block import Block
 from .caution import Caution
 from .joint import Operator, conjugate_gradients, curvature_product, descend
@@ -103,8 +103,9 @@ class ByRow:
     def _curvature(self) -> Floats:
         """A diagonal above the loss's second derivative, weighted: [n, C]."""
         problem, share = self.block.problem, self._caution.share
-        curvature = problem.loss.bound_curvature(self.block.scores, problem.targets)  # type: ignore[attr-defined]
-        return np.asarray(problem.sample_weights * ((1.0 - share) * curvature + share * problem.loss.smoothness))  # type: ignore[attr-defined]
+        assert isinstance(problem.loss, Smooth) and isinstance(problem.loss, Joint)
+        curvature = problem.loss.bound_curvature(self.block.scores, problem.targets)
+        return np.asarray(problem.sample_weights * ((1.0 - share) * curvature + share * problem.loss.smoothness))
 
     def _newton(self) -> float:
         block = self.block

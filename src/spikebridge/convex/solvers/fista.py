@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..bounds import Bound, lower_bound
-from ..grid import EXACT_BITS, rounded
+from ..grid import quantum_for, rounded
 from ..losses import Floats
 from ..problem import Problem
 from ..sharded import ShardedDictionary
@@ -108,8 +108,8 @@ class _Steps:
         self.means = np.zeros(dictionary.shape[1])
         start = problem.residual(np.zeros_like(problem.targets))
         worst = problem.loss_value(np.zeros_like(problem.targets))
-        self.residual_quantum = _quantum(16.0 * float(np.abs(start).sum()) + 2.0)
-        self.weight_quantum = _quantum(4.0 * worst / max(problem.strength, 1e-12) + 1e3)
+        self.residual_quantum = quantum_for(np.array(16.0 * float(np.abs(start).sum()) + 2.0))
+        self.weight_quantum = quantum_for(np.array(4.0 * worst / max(problem.strength, 1e-12) + 1e3))
         if problem.intercept:
             self.means = dictionary.rmatvec(self._on_grid(problem.sample_weights, self.residual_quantum))[:, 0]
 
@@ -172,10 +172,6 @@ class _Steps:
     def agreed(self, is_over: bool) -> bool:
         """Whether any process wants to stop: clocks differ."""
         return bool(self.total(np.array([float(is_over)]))[0] > 0.0)
-
-
-def _quantum(total: float) -> float:
-    return 2.0 ** (int(np.frexp(total)[1]) - EXACT_BITS)
 
 
 def _alone(parts: Floats) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..losses import Floats
+from ..losses import Floats, Joint
 from .block import Block
 
 MOST_PRODUCTS = 40
@@ -48,11 +48,12 @@ def curvature_product(block: Block, rows: NDArray[np.intp]) -> Operator:
     In the block's own precision: conjugate gradients stop long before float32 is felt.
     """
     problem, scores = block.problem, block.scores.copy()
-    columns = block.matrix[:, rows]
+    columns, loss = block.matrix[:, rows], problem.loss
+    assert isinstance(loss, Joint)
 
     def product(direction: Floats) -> Floats:
         change = np.asarray(columns @ direction.astype(columns.dtype), dtype=np.float64)
-        moved = problem.sample_weights * problem.loss.curved(scores, change)  # type: ignore[attr-defined]
+        moved = problem.sample_weights * loss.curved(scores, problem.targets, change)
         return np.asarray(columns.T @ moved.astype(columns.dtype) + block.ridges[rows, None] * direction)
 
     return product

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..losses import Floats
+from ..penalties import L1
 from .homotopy import Path
 from .inverse import ActiveInverse
 
@@ -32,8 +33,7 @@ class Quadratic(NamedTuple):
 
     def errors(self, point: Floats, gradient: Floats) -> Floats:
         """Distance of 0 from the subdifferential, coordinate by coordinate."""
-        at_zero = np.maximum(np.abs(gradient) - self.strengths, 0.0)
-        return np.where(point == 0.0, at_zero, np.abs(gradient + self.strengths * np.sign(point)))
+        return L1().errors(point, gradient, self.strengths)
 
 
 def minimise(problem: Quadratic, start: Floats, inverse: ActiveInverse, *, tol: float) -> Floats:

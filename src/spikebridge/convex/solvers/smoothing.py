@@ -15,6 +15,7 @@ from ..margins import Hinge
 from ..problem import Problem
 from ..subgradient import LARGEST_SYSTEM
 from .found import Found
+from .program import by_program, is_small_program
 
 FIRST_WIDTH, NARROWING, MOST_STAGES = 0.3, 0.1, 9
 
@@ -27,7 +28,8 @@ def through_smooth_losses(
     """Solve with :meth:`Hinge.smoothed`, each stage from the last one's end.
 
     The residuals of a smoothed hinge lie in the domain of the hinge's dual, so they certify the hinge itself; only
-    samples on the kink add to the gap, a quarter of the width each at most.
+    samples on the kink add to the gap, a quarter of the width each at most. Where the last stage does not reach the
+    gap, a small problem is solved as a linear program.
 
     Source:  Nesterov, Math. Program. 2005.
     """
@@ -47,6 +49,12 @@ def through_smooth_losses(
         if gap <= tol or time.monotonic() > deadline:
             break
         width *= NARROWING
+    left = deadline - time.monotonic()
+    if gap > tol and left > 0.0 and is_small_program(problem):
+        vertex = by_program(problem, max_time=left)
+        if vertex is not None:
+            found, end = vertex, (vertex.weights, vertex.intercept)
+            gap = certify_problem(problem, *end, dual_point=found.dual_point).relative_gap
     _, bound = judged(problem, *end, dual_point=found.dual_point)
     return Found(*end, bound.point, rounds, gap <= tol)
 
