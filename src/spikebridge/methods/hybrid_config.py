@@ -52,8 +52,8 @@ class HybridConfig:
         foreign = [name for name in self.of_code if name not in known]
         if foreign:
             raise ValueError(
-                f"model.hybrid.{foreign[0]} is a setting of BitPlane; model.hybrid.code is {self.code}, which does not "
-                f"have it. Leave it out, or pass null."
+                f"{', '.join(f'model.hybrid.{name}' for name in foreign)}: of BitPlane; model.hybrid.code is "
+                f"{self.code}, which has no such setting. Leave it out, or pass null."
             )
 
     @property

@@ -23,7 +23,7 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "norm of hybrid blocks": (lambda: ModelConfig(name="has_resnet", norm="reference"), "this one is hybrid blocks."),
     "digits of another code": (
         lambda: HybridConfig(code="Latency", surrogate="sig_sine"),
-        "model.hybrid.surrogate is a setting of BitPlane; model.hybrid.code is Latency, which does not have it. Leave",
+        "model.hybrid.surrogate: of BitPlane; model.hybrid.code is Latency, which has no such setting. Leave it out",
     ),
     "hybrid of one step": (lambda: spiking(time_steps=1), "expects model.time_steps >= 2; got 1. Take Direct for one"),
     "own stem without hybrid": (
