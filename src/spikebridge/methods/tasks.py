@@ -15,7 +15,7 @@ from ..data.samples import Reader
 from ..encoders import Recorded
 from .reconstruct_config import TaskConfig
 
-MADE = ("first-last-xor", "addition")
+FIRST_LAST_XOR, ADDITION = MADE = ("first-last-xor", "addition")
 """Tasks that are made, not loaded."""
 
 LONGER = (2, 4, 10)
@@ -51,9 +51,9 @@ def task_for(config: TaskConfig, *, seed: int) -> Task:
 
     Raises:  ValueError: no such task. ValueError, DataError: as the data set does.
     """
-    if config.name == MADE[0]:
+    if config.name == FIRST_LAST_XOR:
         task = _task(first_last_xor(config.time_steps, seed=seed), heads=(2,))
-    elif config.name == MADE[1]:
+    elif config.name == ADDITION:
         task = _addition(config, seed)
     else:
         task = _of_set(config, seed)
