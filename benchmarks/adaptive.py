@@ -15,6 +15,8 @@ same network with all three switches off.
 Every line has validation accuracy, by which settings are chosen, and test accuracy; one of "events" has a fold's
 accuracy and which samples were wrong. Resumes where it stopped: what results/adaptive.jsonl has is skipped, unless
 it was run with other settings: every line has a digest of the settings that its run was told, seed and folders aside.
+A cell that another experiment has too is run once, and its line copied. Processes may share a file, if their seeds or
+experiments differ.
 Run: python benchmarks/adaptive.py EXPERIMENT [--data digits] [--seeds 0 1 2] [--epochs N] [--first CELLS]
 """
 
@@ -81,9 +83,11 @@ def switches() -> Iterator[Cell]:
 
 
 def codes() -> Iterator[Cell]:
-    """Codes with adaptive neurons."""
-    yield from (HYBRID | ADAPTIVE | {"thresholds": name} for name in ("uniform", "equal-mass", "standardised"))
-    yield from (LATENCY | ADAPTIVE | {"thresholds": name} for name in ("uniform", "equal-mass"))
+    """Codes with adaptive neurons; thresholds are uniform and last frames strict where a cell does not say."""
+    yield HYBRID | ADAPTIVE
+    yield from (HYBRID | ADAPTIVE | {"thresholds": name} for name in ("equal-mass", "standardised"))
+    yield LATENCY | ADAPTIVE
+    yield LATENCY | ADAPTIVE | {"thresholds": "equal-mass"}
     yield from (LATENCY | ADAPTIVE | {"last_frame": mode} for mode in ("reference", "silent"))
     yield LATENCY | ADAPTIVE | {"encoder": "BinaryLevel"}
     yield HYBRID | ADAPTIVE | {"rest": "BinaryLevel"}
@@ -227,6 +231,13 @@ def one_fold(config: TrainConfig, values: Tensor, labels: Tensor, *, fold: int, 
     }
 
 
+def same_runs(key: Cell, file: Path) -> list[dict[str, Any]]:
+    """Lines of equal settings, whatever the experiment calls them."""
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    names = ("data", "seed", "epochs", "config", "fold", "folds")
+    return [line for line in lines if all(line.get(name) == key.get(name) for name in names)]
+
+
 def main() -> None:
     """Run what is missing, a line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -241,7 +252,6 @@ def main() -> None:
     base = read_config(BASES[options.data])
     epochs = options.epochs or base.epochs
     options.file.touch()
-    lines = [json.loads(line) for line in options.file.read_text().splitlines()]
     is_crossed = options.experiment == "events"
     values, labels = everything(base) if is_crossed else (torch.empty(0), torch.empty(0))
     cells = list(EXPERIMENTS[options.experiment]())[: options.first]
@@ -250,12 +260,17 @@ def main() -> None:
         key |= {"fold": fold, "folds": options.folds} if is_crossed else {}
         config = configured(base, cell, seed=seed, epochs=epochs)
         key["config"] = digest(config)
-        if any(all(line.get(name) == value for name, value in key.items()) for line in lines):
+        known = same_runs(key, options.file)
+        if any(line["experiment"] == options.experiment and line["cell"] == cell for line in known):
             continue
-        found = one_fold(config, values, labels, fold=fold, folds=options.folds) if is_crossed else one_run(config)
-        print(key, {name: value for name, value in found.items() if name != "learned"}, flush=True)
+        if known:
+            found = known[-1]
+        else:
+            found = one_fold(config, values, labels, fold=fold, folds=options.folds) if is_crossed else one_run(config)
+            found["environment"] = environment()
+        print(key, {name: found[name] for name in ("validation", "test", "train_s") if name in found}, flush=True)
         with options.file.open("a") as file:
-            file.write(json.dumps({**key, **found, "environment": environment()}) + "\n")
+            file.write(json.dumps({**found, **key}) + "\n")
 
 
 if __name__ == "__main__":
