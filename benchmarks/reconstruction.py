@@ -12,8 +12,8 @@ surrogate training, are chosen on validation data; test accuracy is reported.
 Methods: "surrogate" trains a network as a whole; "gaussian" draws its units and solves the readout; "trained" solves it
 on a surrogate-trained network's units; "fine-tuned" trains on from "gaussian"; "stacked" chooses layer by layer;
 "generated" asks for one unit after another, of one layer, by column generation with local search and surrogate
-gradients (of "count", whether a unit fires once, twice, ... at least). Beside them ridge and logistic regression on the
-analog membranes of the same drawn units, and on the inputs.
+gradients, for every question by itself (of "count", whether a unit fires once, twice, ... at least). Beside them ridge
+and logistic regression on the analog membranes of the same drawn units, and on the inputs.
 
 Every line has accuracies of all parts, objective and relative gap. Resumes where it stopped: what
 results/reconstruction.jsonl has is skipped.
@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,22 +40,26 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from spikebridge import LIF
+from spikebridge import LIF, SpikingNetwork
 from spikebridge.convex import (
     CountAtLeast,
+    Feature,
+    Generated,
     GradientPricer,
     Membrane,
     SearchPricer,
     Spike,
     SpikeFeatures,
     Units,
+    every_step,
     generate_columns,
     lambda_max,
     spike_dictionary,
 )
+from spikebridge.core.readout import outputs_over_time
 from spikebridge.data import Samples, Split, Stored
 from spikebridge.measure.record import environment
-from spikebridge.methods.reconstruct import Found, accuracy, find, results_of
+from spikebridge.methods.reconstruct import Found, find, results_of
 from spikebridge.methods.reconstruct_config import (
     ReadoutConfig,
     ReconstructConfig,
@@ -76,8 +80,8 @@ IMAGES: Cell = {"widths": [512], "decay": 0.5, "read": "every", "scaling": "crit
 STEPS_OF_TRAINING, MOST_EPOCHS = 2500, 250
 """Optimiser steps of surrogate training, in whole epochs, but no more than so many epochs."""
 FEWER_EPOCHS = {"mnist": 60, "n-mnist": 40}
-ROUNDS = 12
-"""Of column generation, for one strength at most."""
+ROUNDS = (4, 12, 36)
+"""Limits of column generation at one strength, among which validation chooses."""
 
 
 def xor() -> Iterator[Cell]:
@@ -91,20 +95,20 @@ def xor() -> Iterator[Cell]:
 def addition() -> Iterator[Cell]:
     """Every method that answers at every step, and inputs of one step alone."""
     for base in (2, 3, 5):
-        for method in (*SOLVED[:4], "logistic, inputs"):
+        for method in (*SOLVED[:4], "generated", "logistic, inputs"):
             yield {"task": "addition", "base": base, "method": method, "widths": [512]}
 
 
 def mnist() -> Iterator[Cell]:
     """Every method on images in pieces."""
     for steps in (4, 14):
-        for method in (*SOLVED[:4], *ANALOG):
+        for method in (*SOLVED[:4], "generated", *ANALOG):
             yield IMAGES | {"task": "mnist", "time_steps": steps, "train": 2000, "validation": 1000, "method": method}
 
 
 def n_mnist() -> Iterator[Cell]:
     """Every method on recordings."""
-    for method in SOLVED[:4] + ANALOG:
+    for method in (*SOLVED[:4], "generated", *ANALOG):
         yield IMAGES | {"task": "n-mnist", "time_steps": 10, "method": method}
 
 
@@ -189,29 +193,72 @@ def solved(config: ReconstructConfig, task: Task) -> dict[str, Any]:
 
 
 def generated(config: ReconstructConfig, task: Task) -> dict[str, Any]:
-    """Units asked for by column generation, at strengths from strong to weak; pricers remember what they offered."""
-    steps, readout = task.encoder.time_steps, config.readout
-    values, labels = task.split.train.tensors
-    features = [Spike()] if config.witnesses.read == "last" else [CountAtLeast(1 + step) for step in range(steps)]
-    neuron = partial(LIF, decay=config.witnesses.decay)
-    units = Units(values, encoder=task.encoder, neuron=neuron, features=features, grid=task.grid)
-    pricers = [SearchPricer(units, seed=config.seed), GradientPricer(units, seed=config.seed)]
-    problem = {"loss": "softmax", "penalty": readout.penalty, "intercept": True, "classes": task.heads[0]}
-    targets = labels.numpy()
-    some = units.dictionary(units.drawn(config.witnesses.widths[-1], np.random.default_rng(config.seed)))
+    """Units asked for by column generation, for one question after the other.
+
+    At limits of rounds from few to many, and strengths from strong to weak; validation chooses among all. Pricers
+    remember what they offered at other strengths.
+    """
+    chosen = [_asked(config, task, place) for place in range(len(task.heads))]
+    network = chosen[0].units.network([each.made for each in chosen])
+    heads = [Head(path=each.path, chosen=each.point) for each in chosen]
+    results = results_of(Found(network, heads, drawn=sum(len(each.made.names) for each in chosen)), task)
+    return {**results, "heads": [{**each.point.summary, "rounds": each.rounds} for each in chosen]}
+
+
+class Asked(NamedTuple):
+    """What validation has chosen for one question."""
+
+    units: Units
+    made: Generated
+    point: Point
+    path: tuple[Point, ...]
+    rounds: int
+
+
+def _asked(config: ReconstructConfig, task: Task, place: int) -> Asked:
+    readout, seed = config.readout, config.seed
+    units = units_of_task(config, task)
+    targets = in_rows(task.split.train.tensors[1])[:, place]
+    problem: dict[str, Any] = {
+        "loss": "softmax",
+        "penalty": readout.penalty,
+        "intercept": True,
+        "classes": task.heads[place],
+    }
+    some = units.dictionary(units.drawn(config.witnesses.widths[-1], np.random.default_rng(seed)))
     largest = lambda_max(some, targets, **problem)
-    found = {}
-    for share in map(float, np.geomspace(1.0, readout.lowest, readout.strengths)[1:]):
-        settings = {"strength": share * largest, "tol": readout.tol, "max_rounds": ROUNDS}
-        made = generate_columns(pricers, targets, **problem, **settings)
-        if made.names:
-            network = units.network(made)
-            right = accuracy(network, task.split.validation, task)["all"]
-            found[network] = Point(strength=share * largest, share=share, solution=made.solution, validation=right)
-    network, chosen = max(found.items(), key=lambda item: (item[1].validation, item[1].share))
-    head = Head(path=tuple(found.values()), chosen=chosen)
-    results = results_of(Found(network, [head], drawn=len(chosen.solution.weights)), task)
-    return {**results, "heads": [chosen.summary]}
+    found: list[Asked] = []
+    for rounds in ROUNDS:
+        pricers = [SearchPricer(units, seed=seed), GradientPricer(units, seed=seed)]
+        for share in map(float, np.geomspace(1.0, readout.lowest, readout.strengths)[1:]):
+            settings = {"strength": share * largest, "tol": readout.tol, "max_rounds": rounds}
+            made = generate_columns(pricers, targets, **problem, **settings)
+            right = right_of(units.network(made), task.split.validation, place)
+            point = Point(strength=share * largest, share=share, solution=made.solution, validation=right)
+            found.append(Asked(units, made, point, (), rounds))
+    best = max(found, key=lambda each: (each.point.validation, each.point.share, -each.rounds))
+    return best._replace(path=tuple(each.point for each in found))
+
+
+def units_of_task(config: ReconstructConfig, task: Task) -> Units:
+    """What pricers look among, and what is read of them."""
+    read, steps = config.witnesses.read, task.encoder.time_steps
+    features: list[Feature] = [Spike()]
+    if read == "count" and not task.is_per_step:
+        features = [CountAtLeast(1 + step) for step in range(steps)]
+    if read == "every" and not task.is_per_step:
+        features = list(every_step(steps))
+    rows: Any = "steps" if task.is_per_step else "samples"
+    neuron = partial(LIF, decay=config.witnesses.decay)
+    values = task.split.train.tensors[0]
+    return Units(values, encoder=task.encoder, neuron=neuron, features=features, rows=rows, grid=task.grid)
+
+
+def right_of(network: SpikingNetwork, part: Samples, place: int) -> float:
+    """The share of right answers to one question."""
+    values, labels = part.tensors
+    scores = torch.cat([outputs_over_time(network, some).transpose(0, 1).flatten(0, 1) for some in values.split(512)])
+    return float((scores.argmax(1).numpy() == in_rows(labels)[:, place]).mean())
 
 
 def analog(config: ReconstructConfig, task: Task, method: str) -> dict[str, Any]:

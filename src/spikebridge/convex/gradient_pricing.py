@@ -82,9 +82,11 @@ class GradientPricer(UnitPricer):
         return best
 
     def _columns(self, weights: Tensor, thresholds: Floats) -> Tensor:
-        """Columns with a gradient: [features, samples, k]."""
+        """Columns with a gradient: [features, rows, k]."""
         neuron = self.units.neuron(threshold=torch.from_numpy(thresholds).float())
         train, state = run(neuron, nn.functional.linear(self.units.train, weights[:, :-1], weights[:, -1]))
+        if self.units.rows == "steps":
+            return train.transpose(0, 1).flatten(0, 1)[None]
         trace = Trace(train, getattr(state, "membrane", None))
         return torch.stack([relaxed(feature, trace) for feature in self.units.features])
 

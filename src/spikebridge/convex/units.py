@@ -24,7 +24,7 @@ from .penalties import Penalty
 from .pricing import ThresholdPricer
 from .reconstruct import ExactReadout, reconstruct
 from .snapping import OnGrid
-from .spike_features import SpikeFeatures, spike_dictionary
+from .spike_features import Rows, SpikeFeatures, spike_dictionary
 from .witnesses import network_of
 
 Name = tuple[float, ...]
@@ -46,10 +46,13 @@ class Units:
         encoder: turns values into trains.
         neuron: makes a layer of neurons from ``threshold``, [units].
         features: what is read of each unit, all of 0 and 1.
+        rows: "samples", or "steps": every step of every sample is a row, as of :class:`SpikeFeatures`.
         below: witnesses that the units see; None lets them see the encoder's train.
         grid: rounds analog inputs; None for trains of 0 and 1, as those of witnesses are.
 
-    Raises:  ValueError: a feature that is not 0 or 1, or none; a grid although something is below.
+    Raises:
+        ValueError: a feature that is not 0 or 1, or none; a grid although something is below; rows that
+            :class:`SpikeFeatures` refuses.
 
     >>> from spikebridge import Direct
     >>> units = Units(torch.tensor([[0.0, 1.0], [1.0, 1.0]]), encoder=Direct(time_steps=1))
@@ -64,6 +67,7 @@ class Units:
         encoder: Encoder,
         neuron: Callable[..., Neuron[Any]] = SLOW_LIF,
         features: Sequence[Feature] = (Spike(),),
+        rows: Rows = "samples",
         below: nn.Sequential | None = None,
         grid: OnGrid | None = None,
     ) -> None:
@@ -72,7 +76,8 @@ class Units:
                 f"Units expects features of 0 and 1, and a grid only where no witnesses are below; got "
                 f"{list(features)}, grid={grid}. Of counts, take CountAtLeast; witnesses round their own inputs."
             )
-        self.encoder, self.neuron, self.features = encoder, neuron, tuple(features)
+        SpikeFeatures(nn.Identity(), encoder=encoder, features=features, rows=rows)  # refuses what it cannot read
+        self.encoder, self.neuron, self.features, self.rows = encoder, neuron, tuple(features), rows
         self.below, self.grid = below, grid
         with torch.no_grad():
             train = encoder(values)
@@ -83,11 +88,10 @@ class Units:
     def dictionary(self, rows: Floats) -> BitDictionary:
         """The columns of units, for the values given: those of the first feature, then of the second, and so on.
 
-        Shapes:  [k, inputs + 2] -> [samples, features * k].
+        Shapes:  [k, inputs + 2] -> [samples, features * k], of rows="steps" [samples * time, k].
         """
-        features = SpikeFeatures(
-            self._layer(rows), encoder=Recorded(time_steps=len(self.train)), features=self.features
-        )
+        encoder = Recorded(time_steps=len(self.train))
+        features = SpikeFeatures(self._layer(rows), encoder=encoder, features=self.features, rows=self.rows)
         made = spike_dictionary(features, self.train.transpose(0, 1))
         assert isinstance(made, BitDictionary)
         return made
@@ -97,31 +101,52 @@ class Units:
         feature, unit = np.divmod(columns, len(rows))
         return [(*rows[u].tolist(), int(f)) for f, u in zip(feature, unit, strict=True)]
 
-    def network(self, found: Generated) -> SpikingNetwork:
+    def network(self, found: Generated | Sequence[Generated]) -> SpikingNetwork:
         """The network of the units that were found, by pricers of these, and the readout that was solved for them.
 
         Its scores are those of ``exact_readout(found.solution)`` on ``found.columns``, bit for bit, as
-        :func:`~spikebridge.convex.reconstruct` makes them; where no column is in use, one unit stays.
+        :func:`~spikebridge.convex.reconstruct` makes them; where no column is in use, one unit stays. Of several
+        questions, each with units of its own, the scores stand in a row, and weights are on one grid for all.
 
-        Raises:  ValueError: names that are not those of such units, and what ``reconstruct`` refuses.
+        Args:
+            found: what :func:`~spikebridge.convex.generate_columns` found, for one question or for each of several.
+
+        Raises:  ValueError: nothing found, names that are not those of such units, and what ``reconstruct`` refuses.
         """
+        each = [found] if isinstance(found, Generated) else list(found)
+        if not each:
+            raise ValueError("Units.network expects what was found for one question at least; got an empty sequence.")
+        numbers = [self._numbers(one) for one in each]
+        units = np.vstack([one[:, :-1] for one in numbers])
+        idle = np.concatenate([np.zeros(self.inputs + 1), np.ones(1)])
+        rows, place = np.unique(units if len(units) else idle[None], axis=0, return_inverse=True)
+        places = np.split(place.reshape(-1)[: len(units)], np.cumsum([len(one) for one in numbers])[:-1])
+        readouts = [
+            self._readout(one, number[:, -1].astype(np.intp) * len(rows) + where, len(self.features) * len(rows))
+            for one, number, where in zip(each, numbers, places, strict=True)
+        ]
+        layer = self._layer(rows)
+        body = layer if self.below is None else nn.Sequential(*self.below, *layer)
+        features = SpikeFeatures(body, encoder=self.encoder, features=self.features, rows=self.rows)
+        return reconstruct(features, readouts)
+
+    def _numbers(self, found: Generated) -> Floats:
+        """Weights, bias and threshold of the unit, and the feature, of every column: [columns, inputs + 3]."""
         names = [name for _, name in found.names]
         if any(np.shape(name) != (self.inputs + 3,) for name in names):
             raise ValueError(
                 f"Units.network expects names of units of {self.inputs} inputs; got others, such as {names[0]!r}. Take "
                 f"what pricers of these units alone have found."
             )
-        numbers = np.asarray(names, dtype=np.float64).reshape(-1, self.inputs + 3)
-        idle = np.concatenate([np.zeros(self.inputs + 1), np.ones(1)])
-        rows, place = np.unique(numbers[:, :-1] if names else idle[None], axis=0, return_inverse=True)
-        given = np.asarray(found.solution.weights).reshape(len(names), np.size(found.solution.intercept))
-        weights = np.zeros((len(self.features) * len(rows), given.shape[1]))
-        if names:
-            weights[numbers[:, -1].astype(np.intp) * len(rows) + place.reshape(-1)] = given
-        layer = self._layer(rows)
-        body = layer if self.below is None else nn.Sequential(*self.below, *layer)
-        features = SpikeFeatures(body, encoder=self.encoder, features=self.features)
-        return reconstruct(features, ExactReadout(weights, np.reshape(found.solution.intercept, -1)))
+        return np.asarray(names, dtype=np.float64).reshape(-1, self.inputs + 3)
+
+    @staticmethod
+    def _readout(found: Generated, columns: Index, inputs: int) -> ExactReadout:
+        """The readout of one question, on the columns of all."""
+        given = np.asarray(found.solution.weights).reshape(len(columns), np.size(found.solution.intercept))
+        weights = np.zeros((inputs, given.shape[1]))
+        weights[columns] = given
+        return ExactReadout(weights, np.reshape(found.solution.intercept, -1))
 
     def drawn(self, units: int, generator: np.random.Generator) -> Floats:
         """Gaussian weights, fan-in scaled and 1 / 4 to 4 times that, with biases alike: [units, inputs + 2]."""
@@ -135,7 +160,7 @@ class Units:
         Whether a unit has fired by a step is whether its membrane, as it is without spikes, has reached the threshold
         by then: one more case for :class:`ThresholdPricer`. Of other features, or several, units stay as they are.
         """
-        step = _first_step(self.features, len(self.train))
+        step = _first_step(self.features, len(self.train)) if self.rows == "samples" else None
         if step is None:
             return rows
         priced = ThresholdPricer(self._highest(rows, step)).price(dual, penalty, above=-1.0, most=len(rows))

@@ -25,6 +25,7 @@ from spikebridge.convex import (
 )
 from spikebridge.convex.gradient_pricing import RELAXED, _steepest, relaxed
 from spikebridge.convex.penalties import find_penalty
+from spikebridge.convex.spike_features import Rows
 from spikebridge.encoders import Recorded
 
 from .readouts import PENALTIES
@@ -39,9 +40,11 @@ FEATURES: list[tuple[Feature, ...]] = [
 ]
 
 
-def units(features: tuple[Feature, ...] = (Spike(),)) -> Units:
+def units(features: tuple[Feature, ...] = (Spike(),), *, rows: Rows = "samples") -> Units:
     values = (torch.rand(SAMPLES, STEPS, INPUTS, generator=torch.Generator().manual_seed(0)) < 0.5).float()
-    return Units(values, encoder=Recorded(time_steps=STEPS), neuron=partial(LIF, decay=0.75), features=features)
+    return Units(
+        values, encoder=Recorded(time_steps=STEPS), neuron=partial(LIF, decay=0.75), features=features, rows=rows
+    )
 
 
 def dual(outputs: int = 3, *, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -77,6 +80,22 @@ def test_steps_find_better_units_than_were_drawn(pricer: str, features: tuple[Fe
         ]
         drawn, found = (float(norm.sizes(offer.columns.T @ dual(seed=seed)).max()) for offer in best)
         gains.append(found / drawn)
+    assert min(gains) >= 1.0 and np.mean(gains) > 1.05
+
+
+@pytest.mark.parametrize("pricer", PRICERS)
+def test_steps_find_better_units_where_every_step_is_a_row(pricer: str) -> None:
+    family, norm = units(rows="steps"), find_penalty("group")
+    gains = []
+    for seed in range(4):
+        wanted = np.random.default_rng(seed).normal(size=(SAMPLES * STEPS, 2))
+        sizes = []
+        for steps in (0, 8):
+            offer = PRICERS[pricer](family, pool=20, starts=8, steps=steps).price(wanted, norm, above=0.0, most=5)
+            made = np.hstack([family.dictionary(np.array([name[:-1]])).take(np.array([0])) for name in offer.names])
+            assert np.array_equal(made, offer.columns) and len(made) == SAMPLES * STEPS
+            sizes.append(float(norm.sizes(offer.columns.T @ wanted).max()))
+        gains.append(sizes[1] / sizes[0])
     assert min(gains) >= 1.0 and np.mean(gains) > 1.05
 
 

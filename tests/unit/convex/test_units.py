@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikebridge import LIF, Direct
+from spikebridge import LIF, Direct, SpikingNetwork
 from spikebridge.convex import (
     L1,
     Count,
@@ -28,6 +28,7 @@ from spikebridge.convex import (
     gaussian_witness,
     generate_columns,
 )
+from spikebridge.core.readout import outputs_over_time
 from spikebridge.encoders import Recorded
 
 STEPS, INPUTS = 5, 3
@@ -38,6 +39,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "several features": {"features": (CountAtLeast(2), Spike(1), CountAtLeast(1))},
     "upon witnesses": {"below": gaussian_witness(INPUTS, (20,), scaling="none", bias=0.5)},
     "analog inputs": {"grid": OnGrid(step=2.0**-8, limit=4.0)},
+    "every step": {"rows": "steps"},
 }
 
 
@@ -52,14 +54,28 @@ def units(kind: str, seen: Tensor | None = None) -> Units:
     return Units(seen, encoder=Recorded(time_steps=STEPS), neuron=NEURON, **KINDS[kind])
 
 
-def labels(seen: Tensor) -> np.ndarray[Any, Any]:
-    return ((seen[:, 0] + seen[:, -1]).sum(1) > 3.0).long().numpy()
+def labels(seen: Tensor, *, kind: str = "", question: int = 0) -> np.ndarray[Any, Any]:
+    """Of a sample; or of each of its steps, what came before included."""
+    if kind == "every step":
+        return (seen.cumsum(1)[..., question:].sum(2) >= 4.0 - question).flatten().long().numpy()
+    return ((seen[:, 0] + seen[:, -1])[:, question:].sum(1) > 3.0 - question).long().numpy()
 
 
-def generated(kind: str, *, strength: float = 0.01) -> tuple[Units, Generated]:
+def scores_of(network: SpikingNetwork, seen: Tensor) -> np.ndarray[Any, Any]:
+    """A row for every row of the dictionary."""
+    return np.asarray(outputs_over_time(network, seen).detach().transpose(0, 1).flatten(0, 1).numpy())
+
+
+def columns_of(found: Generated, kind: str, seen: Tensor) -> np.ndarray[Any, Any]:
+    """The columns that were found, for other samples."""
+    family = units(kind, seen)
+    return np.hstack([family.dictionary(np.array([name[:-1]])).take(np.array([name[-1]])) for _, name in found.names])
+
+
+def generated(kind: str, *, strength: float = 0.01, question: int = 0) -> tuple[Units, Generated]:
     family = units(kind)
     pricers = [SearchPricer(family, pool=30, starts=4, steps=2, copies=4, seed=seed) for seed in range(2)]
-    wanted = labels(values(kind=kind))
+    wanted = labels(values(kind=kind), kind=kind, question=question)
     return family, generate_columns(
         pricers, wanted, "softmax", "group", strength, True, 1e-3, most=6, tries=1, max_rounds=8
     )
@@ -85,15 +101,24 @@ def test_the_network_of_what_was_found_answers_as_the_readout_bit_for_bit(kind: 
     family, found = generated(kind)
     assert 3 < len(found.solution.support) <= len(found.names) and {number for number, _ in found.names} == {0, 1}
     network, exact = family.network(found), exact_readout(found.solution)
-    fresh = values(60, kind=kind, seed=1)
-    with torch.no_grad():
-        scores = network(values(kind=kind)).numpy()
-        assert np.array_equal(scores, exact.scores(found.columns))
-        others = units(kind, fresh)
-        columns = [others.dictionary(np.array([name[:-1]])).take(np.array([name[-1]])) for _, name in found.names]
-        assert np.array_equal(network(fresh).numpy(), exact.scores(np.hstack(columns)))
-        assert torch.equal(torch.cat([network(part) for part in fresh.split(7)]), network(fresh))
-    assert (scores.argmax(1) == labels(values(kind=kind))).mean() > 0.8
+    seen, fresh = values(kind=kind), values(60, kind=kind, seed=1)
+    scores = scores_of(network, seen)
+    assert np.array_equal(scores, exact.scores(found.columns))
+    assert np.array_equal(scores_of(network, fresh), exact.scores(columns_of(found, kind, fresh)))
+    parts = [scores_of(network, part) for part in fresh.split(7)]
+    assert np.array_equal(np.concatenate(parts), scores_of(network, fresh))
+    assert (scores.argmax(1) == labels(seen, kind=kind)).mean() > 0.8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_network_answers_several_questions_with_units_of_each(kind: str) -> None:
+    family, first = generated(kind)
+    _, second = generated(kind, question=1)
+    network, fresh = family.network([first, second]), values(60, kind=kind, seed=1)
+    scores = scores_of(network, fresh)
+    assert scores.shape[1] == 4
+    alone = [scores_of(family.network(found), fresh) for found in (first, second)]
+    assert np.allclose(scores, np.hstack(alone), rtol=0, atol=1e-12)
 
 
 def test_where_nothing_is_used_the_network_says_the_intercept() -> None:
@@ -138,6 +163,10 @@ def test_what_makes_no_units_is_refused() -> None:
         Units(seen, encoder=encoder, below=KINDS["upon witnesses"]["below"], grid=OnGrid(step=0.5, limit=1.0))
     pool = as_dictionary((np.random.default_rng(0).random((150, 9)) < 0.5).astype(float))
     foreign = generate_columns([PoolPricer(pool)], labels(values()), "softmax", strength=0.001)
+    with pytest.raises(ValueError, match="one question at least; got an empty sequence"):
+        units("last spike").network([])
+    with pytest.raises(ValueError, match="rows='steps' reads the spike of each step"):
+        Units(seen, encoder=encoder, features=(CountAtLeast(2),), rows="steps")
     with pytest.raises(ValueError, match="names of units of 3 inputs; got others, such as"):
         units("last spike").network(foreign)
     membranes = Units(torch.rand(20, 3), encoder=Direct(time_steps=2), features=(MembraneAbove(0.1),))
