@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0 only when it did what was asked."""
     # `--num-nodes` and `--num_nodes` are the same option.
     words = [_underscored(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    if words[:1] == ["profile"] and len(words) > 1 and not words[1].startswith("-"):
+        words.insert(1, "--config")
     parser = _build()
     settings = parser.parse_args(words)
     command = settings.command
@@ -56,6 +58,9 @@ def _build() -> Parser:
     train.add_argument("--resume", action="store_true", help="continue the run of this name from its last whole epoch")
     train.add_argument("--dry_run", action="store_true", help="print what would be done, and its cost; do nothing")
     commands.add_subcommand("train", train, help="train a network from a configuration; measure it and what it becomes")
+    profile = train_parser()
+    profile.add_argument("--repeats", type=int, default=5, help="of every timing, whose median counts")
+    commands.add_subcommand("profile", profile, help="time and memory of a training step, layer by layer")
     evaluate = Parser(description="Test a trained run again.")
     evaluate.add_argument("run", type=Path, help="the run's folder, with its config.yaml")
     evaluate.add_class_arguments(EvaluateConfig, skip={"run"})
@@ -120,6 +125,13 @@ def _train(settings: Any) -> None:
         train.run(config, resume=settings.resume)
 
 
+def _profile(settings: Any) -> None:
+    config = to_config(train_parser(), settings)
+    from .methods import profile
+
+    profile.run(config, repeats=settings.repeats)
+
+
 def _evaluate(settings: Any) -> None:
     from .methods import evaluate
 
@@ -163,6 +175,7 @@ def _data(settings: Any) -> None:
 _COMMANDS: dict[str, Callable[[Any], int | None]] = {
     "demo": _demo,
     "train": _train,
+    "profile": _profile,
     "evaluate": _evaluate,
     "convert": _convert,
     "reconstruct": _reconstruct,

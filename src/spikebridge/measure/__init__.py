@@ -14,7 +14,12 @@ from .energy import Traffic as Traffic
 from .energy import bits_of as bits_of
 from .energy import energy_card as energy_card
 from .layer import LayerOperations as LayerOperations
+from .limits import Limits as Limits
+from .limits import measure_limits as measure_limits
 from .operations import count_operations as count_operations
+from .profile import LayerProfile as LayerProfile
+from .profile import Profile as Profile
+from .profiling import profile_step as profile_step
 from .record import NetworkResult as NetworkResult
 from .record import RunRecord as RunRecord
 from .score import measure as measure

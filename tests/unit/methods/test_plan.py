@@ -11,10 +11,11 @@ from rich.console import Console
 
 from spikebridge.cli import main
 from spikebridge.data import digits
+from spikebridge.measure.saved import saved_peak
 from spikebridge.methods import plan
 from spikebridge.methods.build import build_learner, machines_of, network_for
 from spikebridge.methods.config import DataConfig, ModelConfig, TrainConfig
-from spikebridge.methods.memory import memory_problem, saved_peak
+from spikebridge.methods.memory import memory_problem
 from spikebridge.training import Batches, Learner, fit
 
 BATCH = 96
