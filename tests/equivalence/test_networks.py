@@ -206,14 +206,47 @@ def test_lifting_differs_exactly_where_batch_statistics_exist() -> None:
     assert not torch.allclose(joint, per_step, atol=0.1)
 
 
-def test_a_repeated_frame_is_computed_once_in_eval_mode() -> None:
-    calls = []
-    layer = nn.Linear(3, 2)
-    layer.register_forward_hook(lambda _, inputs, __: calls.append(inputs[0].shape))
-    lifted, x = OverTime(layer), torch.randn(5, 3)
-    train = Direct(time_steps=4).encode(x)
-    assert torch.allclose(lifted.eval()(train), lifted.train()(train), atol=LOGIT_TOLERANCE)
-    assert calls == [(5, 3), (20, 3)]
+@pytest.mark.parametrize("is_training", [False, True])
+def test_a_repeated_frame_is_computed_once_by_layers_that_cannot_tell(is_training: bool) -> None:
+    seen: dict[int, tuple[int, ...]] = {}
+    layers = [nn.Linear(3, 4), nn.ReLU(inplace=True), nn.BatchNorm1d(4), nn.Linear(4, 2)]
+    for place, layer in enumerate(layers):
+        layer.register_forward_hook(lambda _, inputs, __, place=place: seen.update({place: tuple(inputs[0].shape)}))
+    OverTime(*layers).train(is_training)(Direct(time_steps=4).encode(torch.randn(5, 3)))
+    rows = (5, 5, 20, 20) if is_training else (5, 5, 5, 5)
+    assert [seen[place] for place in range(4)] == list(zip(rows, (3, 4, 4, 4), strict=True))
+
+
+FIRST_LAYERS = {
+    "one layer": lambda: (nn.Linear(6, 4),),
+    "a norm inside": lambda: (nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4)),
+    "a norm first": lambda: (nn.BatchNorm1d(6), nn.Linear(6, 4)),
+    "in place first": lambda: (nn.ReLU(inplace=True), nn.Linear(6, 4)),
+    "a group inside": lambda: (nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4)),),
+    "nothing": lambda: (),
+}
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+@pytest.mark.parametrize("kind", FIRST_LAYERS)
+def test_a_repeated_frame_gives_what_its_copies_give(kind: str, is_training: bool) -> None:
+    once, copied = (OverTime(*FIRST_LAYERS[kind]()).double().train(is_training) for _ in range(2))
+    copied.load_state_dict(once.state_dict())
+    values = torch.randn(5, 6, dtype=torch.double)
+    before = values.clone()
+    train = Direct(time_steps=4).encode(values)
+    found, expected = once(train), copied(train.clone())
+    assert torch.equal(values, before)
+    assert torch.allclose(found, expected, rtol=1e-12, atol=1e-12)
+    weights = torch.randn_like(found)
+    for output in (found, expected):
+        if output.requires_grad:
+            (weights * output).sum().backward()
+    for one, other in zip(once.parameters(), copied.parameters(), strict=True):
+        assert one.grad is not None and other.grad is not None
+        assert torch.allclose(one.grad, other.grad, rtol=1e-10, atol=1e-12)
+    for name, statistic in once.named_buffers():
+        assert torch.allclose(statistic.double(), copied.get_buffer(name).double(), rtol=1e-12), name
 
 
 def test_a_repeated_frame_is_not_shared_by_layers_that_draw() -> None:

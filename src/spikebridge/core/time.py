@@ -10,6 +10,14 @@ from torch import Tensor, nn
 from .shapes import SpikeTrain
 from .stock import own_method
 
+_ALIKE = (
+    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d),
+    *(nn.Identity, nn.Flatten, nn.ReLU, nn.LayerNorm, nn.GroupNorm),
+)
+"""Layers that do the same to every sample, in training too."""
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -164,8 +172,9 @@ class OverTime(_Lifted):
     """Apply stateless layers to all steps at once, by folding time into the batch.
 
     Stock ``torch.nn`` layers serve as they are. BatchNorm sees the statistics of all T * batch samples together;
-    use :class:`EachStep` for statistics of each step. A train that merely repeats one value (``Direct``) is computed
-    once and repeated, in eval mode, where no layer can tell the difference.
+    use :class:`EachStep` for statistics of each step. Where a train merely repeats one value (``Direct``), layers that
+    cannot tell its steps apart compute it once: in eval mode all of them, in training those before the first that
+    looks at the whole batch or draws at random.
 
     Shapes:  train [time, batch, *unit] -> train [time, batch, *other].
     Raises:  ValueError: see :meth:`TimeAxis.check_train`.
@@ -176,10 +185,20 @@ class OverTime(_Lifted):
 
     def forward(self, train: SpikeTrain) -> SpikeTrain:
         self.check_train(train)
-        if train.stride(0) == 0 and not any(module.training for module in self.modules()):
-            step = self.layers(train[0])
-            return step.expand(train.shape[0], *step.shape)
-        return self._lift(train)
+        if train.stride(0) != 0:
+            return self._lift(train)
+        writes = any(getattr(module, "inplace", False) for module in self.modules())
+        values, is_folded = train[0].clone() if writes else train[0], False  # what repeats is the caller's
+        if not any(module.training for module in self.modules()):
+            values = self.layers(values)
+            return values.expand(train.shape[0], *values.shape)
+        if own_method(self, "layers"):
+            return self._lift(train)
+        for layer in self:
+            if not is_folded and type(layer) not in _ALIKE:
+                values, is_folded = fold(values.expand(train.shape[0], *values.shape)), True
+            values = layer(values)
+        return unfold(values, time_steps=train.shape[0]) if is_folded else values.expand(train.shape[0], *values.shape)
 
     def _lift(self, train: SpikeTrain) -> SpikeTrain:
         return unfold(self.layers(fold(train)), time_steps=train.shape[0])
