@@ -10,9 +10,10 @@ from torch import nn
 
 from spikebridge import Neuron, declare_time, run
 from spikebridge.measure import spike_counts
+from spikebridge.measure.saved import saved_peak
 from spikebridge.neurons import NEURONS
 
-from ..cases import NEURON_CASES, currents
+from ..cases import CHANNELS, NEURON_CASES, currents
 
 every_neuron = pytest.mark.parametrize("neuron", NEURON_CASES.values(), ids=NEURON_CASES)
 
@@ -111,6 +112,46 @@ def test_compiled_code_spikes_the_same(name: str) -> None:
     neuron = NEURON_CASES[name]
     x = currents(neuron, time=3)
     assert torch.equal(torch.compile(neuron, fullgraph=True)(x), neuron(x))
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+@pytest.mark.parametrize("name", NEURONS)
+def test_exports_a_graph_that_computes_everything_once(name: str, is_strict: bool) -> None:
+    torch._dynamo.reset()
+    neuron = NEURON_CASES[name]
+    x = currents(neuron, time=3)
+    exported = torch.export.export(neuron, (x,), strict=is_strict)
+    calls = [str(node.target) for node in exported.graph.nodes if node.op == "call_function"]
+    assert calls and not any("checkpoint" in call for call in calls)
+    assert torch.equal(exported.module()(x), neuron(x))
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_compiled_gradients_are_the_same_and_only_currents_are_kept(name: str) -> None:
+    torch._dynamo.reset()
+    neuron = NEURON_CASES[name]
+    norm = nn.BatchNorm1d(CHANNELS)
+
+    def layer(train: torch.Tensor) -> torch.Tensor:
+        spikes: torch.Tensor = neuron(norm(train.flatten(0, 1)).unflatten(0, train.shape[:2]))
+        return spikes
+
+    x = currents(neuron, time=3)
+    kept, gradients = [], []
+    for run_layer in (layer, torch.compile(layer, fullgraph=True)):
+        leaf = x.clone().requires_grad_()
+        with saved_peak(norm) as saved:
+            train = run_layer(leaf)
+        (train * torch.linspace(0.0, 1.0, train.numel()).view_as(train)).sum().backward()
+        kept.append(saved.peak)
+        gradients.append([leaf.grad, *(parameter.grad for parameter in (*norm.parameters(), *neuron.parameters()))])
+        norm.zero_grad()
+        neuron.zero_grad()
+    for eager, compiled in zip(*gradients, strict=True):
+        assert eager is not None and compiled is not None
+        assert torch.allclose(eager, compiled, rtol=1e-4, atol=1e-5)
+    statistics = 8 * x.element_size() * CHANNELS + 64
+    assert kept[1] <= x.nbytes + statistics, "the norm's input, and no membrane or current"
 
 
 @every_neuron

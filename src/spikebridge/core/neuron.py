@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from .shapes import Current, Spikes, SpikeTrain, along_channels, at_least_float32
 from .time import TimeAxis
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
+
+_is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lambda: True)
+"""An exported graph cannot say what to compute again. Before torch 2.7 nobody can tell: then nothing is."""
 
 
 class Neuron(TimeAxis, ABC, Generic[State]):
@@ -19,6 +24,10 @@ class Neuron(TimeAxis, ABC, Generic[State]):
 
     Subclasses write ``initial_state`` and ``step``, both pure. Nothing is remembered between two calls, so there is
     nothing to reset; a long simulation passes state on through :func:`run`.
+
+    Compiled, nothing inside the loop is kept for the backward pass: the compiler computes membranes and spikes again,
+    in the kernels that need them, from the currents or from what these are cheaply made of, such as a convolution's
+    output before its norm.
 
     Shapes:  currents [time, batch, *unit] -> train [time, batch, *unit].
     """
@@ -39,6 +48,12 @@ class Neuron(TimeAxis, ABC, Generic[State]):
     def forward(self, currents: SpikeTrain) -> SpikeTrain:
         """Run over a whole train from the initial state; the leading axis must be the declared T."""
         self.check_train(currents)
+        if torch.compiler.is_dynamo_compiling() and not _is_exporting() and torch.is_grad_enabled():
+            train: SpikeTrain = checkpoint(self._whole, currents, use_reentrant=False)
+            return train
+        return self._whole(currents)
+
+    def _whole(self, currents: SpikeTrain) -> SpikeTrain:
         return run(self, currents)[0]
 
     def resume(self, train: SpikeTrain, state: State | None = None) -> tuple[SpikeTrain, State]:
