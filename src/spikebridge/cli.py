@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .core.allocator import keep_freed_memory
 from .core.process import LostProcessError, rank, speaks
 from .methods.commands import ConvertConfig, DemoConfig, EvaluateConfig
 from .methods.memory import memory_problem
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _build()
     settings = parser.parse_args(words)
     command = settings.command
+    keep_freed_memory()
     try:
         return _COMMANDS[command](settings[command]) or 0
     except LostProcessError as error:
