@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikebridge import Neuron, declare_time, run
+from spikebridge import LIF, Neuron, declare_time, run
+from spikebridge.core.neuron import UNROLLED, _can_scan
 from spikebridge.measure import spike_counts
 from spikebridge.measure.saved import saved_peak
 from spikebridge.neurons import NEURONS
@@ -112,6 +113,39 @@ def test_compiled_code_spikes_the_same(name: str) -> None:
     neuron = NEURON_CASES[name]
     x = currents(neuron, time=3)
     assert torch.equal(torch.compile(neuron, fullgraph=True)(x), neuron(x))
+
+
+LONG = UNROLLED + 13
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_a_long_train_is_compiled_as_a_loop_and_gives_the_same(name: str) -> None:
+    torch._dynamo.reset()
+    neuron = NEURONS[name](time_steps=LONG) if NEURON_CASES[name].time_steps else NEURON_CASES[name]
+    x = torch.randn(LONG, 3, CHANNELS, 5) * 0.8 + 0.3
+    found = []
+    for drive in (neuron, torch.compile(neuron, fullgraph=True)):
+        leaf = x.clone().requires_grad_()
+        neuron.zero_grad()
+        train = drive(leaf)
+        (train * torch.linspace(0.0, 1.0, train.numel()).view_as(train)).sum().backward()
+        found.append([train.detach(), leaf.grad, *(parameter.grad for parameter in neuron.parameters())])
+    (plain, *gradients), (compiled, *others) = found
+    assert plain is not None and compiled is not None and torch.equal(plain, compiled)
+    for one, other in zip(gradients, others, strict=True):
+        assert one is not None and other is not None
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not _can_scan(), reason="this PyTorch writes every loop out")
+def test_the_graph_of_a_long_train_does_not_grow_with_it() -> None:
+    sizes = []
+    for steps in (2 * UNROLLED, 8 * UNROLLED):
+        torch._dynamo.reset()
+        explained = torch._dynamo.explain(LIF())(torch.rand(steps, 2, 3))
+        assert explained.graph_break_count == 0
+        sizes.append(sum(len(graph.graph.nodes) for graph in explained.graphs))
+    assert sizes[0] == sizes[1]
 
 
 @pytest.mark.parametrize("is_strict", [False, True])

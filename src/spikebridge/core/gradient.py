@@ -122,8 +122,8 @@ class Surrogate(ABC):
 
 
 def _step(x: Tensor) -> Tensor:
-    # Neither is true of NaN, which passes through, as it does through ReLU.
-    return torch.where(x >= 0, 1.0, torch.where(x < 0, 0.0, x))
+    # NaN is not above 0 and is kept by the clamp: it passes through, as it does through ReLU.
+    return torch.where(x >= 0, 1.0, x.clamp(min=0.0, max=0.0))
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
+from torch.torch_version import TorchVersion
 from torch.utils.checkpoint import checkpoint
 
 from .shapes import Current, Spikes, SpikeTrain, along_channels, at_least_float32
 from .time import TimeAxis
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
+
+UNROLLED = 8
+"""Steps up to which a compiled loop is written out, so that it merges with what is around it."""
 
 _is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lambda: True)
 """An exported graph cannot say what to compute again. Before torch 2.7 nobody can tell: then nothing is."""
@@ -25,9 +29,9 @@ class Neuron(TimeAxis, ABC, Generic[State]):
     Subclasses write ``initial_state`` and ``step``, both pure. Nothing is remembered between two calls, so there is
     nothing to reset; a long simulation passes state on through :func:`run`.
 
-    Compiled, nothing inside the loop is kept for the backward pass: the compiler computes membranes and spikes again,
-    in the kernels that need them, from the currents or from what these are cheaply made of, such as a convolution's
-    output before its norm.
+    Compiled, and up to 8 steps, nothing inside the loop is kept for the backward pass: the compiler computes membranes
+    and spikes again, in the kernels that need them, from the currents or from what these are cheaply made of, such as
+    a convolution's output before its norm. Longer loops stay loops, whose code does not grow with T.
 
     Shapes:  currents [time, batch, *unit] -> train [time, batch, *unit].
     """
@@ -48,7 +52,8 @@ class Neuron(TimeAxis, ABC, Generic[State]):
     def forward(self, currents: SpikeTrain) -> SpikeTrain:
         """Run over a whole train from the initial state; the leading axis must be the declared T."""
         self.check_train(currents)
-        if torch.compiler.is_dynamo_compiling() and not _is_exporting() and torch.is_grad_enabled():
+        is_short = len(currents) <= UNROLLED
+        if is_short and torch.compiler.is_dynamo_compiling() and not _is_exporting() and torch.is_grad_enabled():
             train: SpikeTrain = checkpoint(self._whole, currents, use_reentrant=False)
             return train
         return self._whole(currents)
@@ -94,11 +99,35 @@ def run(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None)
         state = start
     else:
         _check_state(neuron, state, start)
+    if len(currents) > UNROLLED and torch.compiler.is_dynamo_compiling() and _can_scan():
+        return _scanned(neuron, currents, state)
     steps = []
     for current in currents.unbind(0):
         spikes, state = neuron.step(current, state)
         steps.append(spikes)
     return torch.stack(steps), state
+
+
+def _scanned(neuron: Neuron[State], currents: SpikeTrain, state: State) -> tuple[SpikeTrain, State]:
+    """The same loop as one operator of the compiler's: its code does not grow with T, as that of an unrolled one does.
+
+    What it is handed must be its own, so nothing that a step returns may share memory with what it was given.
+    """
+    from torch._higher_order_ops.scan import scan
+
+    kind: Any = type(state)
+
+    def step(parts: list[Tensor], current: Current) -> tuple[list[Tensor], Spikes]:
+        spikes, after = neuron.step(current, kind(*parts))
+        return [part.clone() for part in after], spikes.clone()
+
+    parts, train = scan(step, list(state), currents)
+    return train, kind(*parts)
+
+
+def _can_scan() -> bool:
+    """Whether this PyTorch has the operator, a prototype there: versions with which it was tried; not in exports."""
+    return TorchVersion(torch.__version__) >= "2.14" and not _is_exporting()
 
 
 def check_callable(setting: object, *, owner: str, name: str, example: str) -> None:
