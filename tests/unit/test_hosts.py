@@ -111,5 +111,19 @@ def test_a_stem_learns_from_a_repeated_frame_what_it_learns_from_copies() -> Non
     torch.testing.assert_close(ratio, torch.full_like(ratio, (samples - 1) / (samples - 1 / 3)))
 
 
+@pytest.mark.parametrize("name", SPIKING)
+def test_compiles_in_training_without_a_break(name: str) -> None:
+    torch._dynamo.reset()
+    values = images(2, side=224) if "four pools" in name else images()
+    network = SpikingNetwork(SPIKING[name](activation=eager), encoder=Direct(time_steps=2))
+    found = []
+    for drive in (network, torch.compile(network, fullgraph=True, backend="eager")):
+        network.zero_grad()
+        output = drive(values)
+        output.square().sum().backward()
+        found.append([output, *(weight.grad for weight in network.parameters() if weight.requires_grad)])
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+
+
 def test_levels_and_members_are_the_same_number() -> None:
     assert group().members == qcfs().levels == LEVELS
