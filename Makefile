@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types layers doctest oracles check format benchmark clean
+.PHONY: help setup demo test lint types layers doctest oracles check format bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -49,9 +49,10 @@ format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(READY)  ## time the claims, append to benchmarks/results
-	$(BIN)/python benchmarks/driver.py
-	$(BIN)/python benchmarks/import_cost.py
+bench:  ## measure every claim about cost against its peers, in .venv-benchmarks; one table of ratios
+	test -d .venv-benchmarks || $(PYTHON) -m venv .venv-benchmarks
+	.venv-benchmarks/bin/pip install --quiet --editable . --requirement benchmarks/requirements.txt
+	.venv-benchmarks/bin/python benchmarks/bench.py $(ARGS)
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist

@@ -2,7 +2,7 @@
 
 Measured as ratios inside one process, each call against a copy made right before it: machines are noisy, ratios are
 less so.
-Appends one line per neuron to results/driver.jsonl. Run: make benchmark
+Appends one line per neuron to results/driver.jsonl. Run: make bench
 """
 
 from __future__ import annotations

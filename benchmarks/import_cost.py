@@ -1,7 +1,7 @@
 """Claim: `import spikebridge` costs at most 15 % over `import torch`.
 
 Fresh interpreters in turn, A B A B ..., so that drift of the machine falls on both; the median ratio of pairs.
-Appends a line to results/import_cost.jsonl. Run: make benchmark
+Appends a line to results/import_cost.jsonl. Run: make bench
 """
 
 from __future__ import annotations
