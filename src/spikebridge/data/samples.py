@@ -62,6 +62,12 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         """The samples at these positions, in this order."""
         return Samples(self.read, self._all_labels, rows=self.rows[positions])
 
+    def at_most(self, size: int | None, *, seed: int) -> Samples:
+        """So many samples, drawn without repetition; all, in their order, where there are no more or size is None."""
+        if size is None or size >= len(self):
+            return self
+        return self.part(torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:size])
+
 
 @dataclass(frozen=True, eq=False)
 class Stored:

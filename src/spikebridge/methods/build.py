@@ -28,12 +28,14 @@ from .step_norms import with_step_norms
 
 
 def split_for(config: TrainConfig) -> Split:
-    """The data of a run; recordings of as many frames as the network has steps.
+    """The data of a run, of which the test set is always whole; recordings of as many frames as the network has steps.
 
     Raises:  ValueError, DataError: as ``load``.
     """
     time_steps = config.model.time_steps if config.model.takes_recordings else None
-    return load(config.data.name, root=config.data.root, seed=config.seed, time_steps=time_steps)
+    split = load(config.data.name, root=config.data.root, seed=config.seed, time_steps=time_steps)
+    train = split.train.at_most(config.data.train, seed=config.seed)
+    return Split(train, split.validation.at_most(config.data.validation, seed=config.seed), split.test)
 
 
 def network_for(config: TrainConfig, split: Split) -> tuple[nn.Module, int]:

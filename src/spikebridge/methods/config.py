@@ -24,6 +24,8 @@ class DataConfig:
         name: of the data set; ``spikebridge data list`` lists them.
         root: folder of all data sets; None is the default one.
         time_steps: frames of a recording, in a set of events; null is ``model.time_steps``.
+        train: at most so many training samples, drawn by the seed (>= 1); null takes all.
+        validation: at most so many validation samples, likewise.
         batch_size: samples of one optimiser step, over all devices together (>= 1).
         augment: "none", or "crop-flip": shifts and mirrors training images.
         padding: largest shift of "crop-flip", in pixels.
@@ -37,6 +39,8 @@ class DataConfig:
     name: str = "digits"
     root: Path | None = None
     time_steps: int | None = None
+    train: int | None = None
+    validation: int | None = None
     batch_size: int = 128
     augment: Literal["none", "crop-flip"] = "none"
     padding: int = 4
@@ -53,8 +57,9 @@ class DataConfig:
         require_within("data.magnitude", self.magnitude, 0, 30)
         require_within("data.erase", self.erase, 0, 1)
         require_at_least("data.workers", self.workers, 0)
-        if self.time_steps is not None:
-            require_at_least("data.time_steps", self.time_steps, 1)
+        for name in ("time_steps", "train", "validation"):
+            if (size := getattr(self, name)) is not None:
+                require_at_least(f"data.{name}", size, 1)
 
     @property
     def is_augmented(self) -> bool:

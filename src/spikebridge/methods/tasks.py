@@ -58,7 +58,7 @@ def task_for(config: TaskConfig, *, seed: int) -> Task:
     else:
         task = _of_set(config, seed)
     train, validation, test = task.split
-    kept = _thinned(train, config.train, seed=seed), _thinned(validation, config.validation, seed=seed)
+    kept = train.at_most(config.train, seed=seed), validation.at_most(config.validation, seed=seed)
     return replace(task, split=Split(*kept, test))
 
 
@@ -103,9 +103,3 @@ class _InRows:
 
     def __call__(self, rows: Tensor) -> Tensor:
         return self.read(rows).flatten(2)
-
-
-def _thinned(part: Samples, size: int | None, *, seed: int) -> Samples:
-    if size is None or size >= len(part):
-        return part
-    return part.part(torch.randperm(len(part), generator=torch.Generator().manual_seed(seed))[:size])

@@ -115,6 +115,15 @@ def test_three_ways_cuts_everything_in_60_20_20() -> None:
     assert [part.labels.bincount().tolist() for part in split] == [[6] * 10, [2] * 10, [2] * 10]
 
 
+def test_at_most_draws_without_repetition_and_by_the_seed() -> None:
+    everything = numbered(LABELS.long())
+    some, again, other = (rows_of(everything.at_most(30, seed=seed)) for seed in (0, 0, 1))
+    assert some == again != other
+    assert len(set(some)) == 30
+    for size in (None, 100, 1000):
+        assert rows_of(everything.at_most(size, seed=0)) == list(range(100))
+
+
 def test_digits_are_those_of_scikit_learn() -> None:
     from sklearn.datasets import load_digits
 

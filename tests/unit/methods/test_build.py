@@ -33,7 +33,7 @@ from spikebridge.blocks.step_norm import Mode
 from spikebridge.core import Encoder, Neuron, OverTime
 from spikebridge.encoders import Recorded
 from spikebridge.methods.adaptive_config import AdaptiveConfig
-from spikebridge.methods.build import build_learner, code_of
+from spikebridge.methods.build import build_learner, code_of, split_for
 from spikebridge.methods.code_config import CodeConfig
 from spikebridge.methods.config import DataConfig, ModelConfig, ObjectiveConfig, TrainConfig
 from spikebridge.methods.neuron_config import NeuronConfig
@@ -280,3 +280,11 @@ def test_all_settings_come_back_from_a_file(tmp_path: Path) -> None:
     write_config(config, tmp_path / "config.yaml")
     assert read_config(tmp_path / "config.yaml") == config
     assert as_plain(config)["model"]["adaptive"]["leak"] == "channel"
+
+
+def test_a_run_may_take_fewer_samples_and_is_tested_on_all() -> None:
+    whole = split_for(TrainConfig(name="x"))
+    few = split_for(TrainConfig(name="x", data=DataConfig(train=50, validation=20)))
+    assert [len(part) for part in few] == [50, 20, len(whole.test)]
+    assert set(few.train.rows.tolist()) < set(whole.train.rows.tolist())
+    assert set(few.validation.rows.tolist()) < set(whole.validation.rows.tolist())

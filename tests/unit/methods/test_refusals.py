@@ -97,6 +97,7 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "mixup of no epoch": (lambda: ObjectiveConfig(mixup=1.0, mixup_until=0), "mixup_until expects a number >= 1"),
     "magnitude": (lambda: DataConfig(magnitude=31), "data.magnitude expects a number in [0, 30]; got 31."),
     "operations": (lambda: DataConfig(operations=0), "data.operations expects a number >= 1; got 0."),
+    "no training sample": (lambda: DataConfig(train=0), "data.train expects a number >= 1; got 0."),
     "erase": (lambda: DataConfig(erase=1.5), "data.erase expects a number in [0, 1]; got 1.5."),
 }
 
