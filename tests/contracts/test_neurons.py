@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spikebridge import LIF, Neuron, declare_time, run
-from spikebridge.core.neuron import UNROLLED, _can_scan
+from spikebridge.core.neuron import UNROLLED, _can_scan, _is_exporting
 from spikebridge.measure import spike_counts
 from spikebridge.measure.saved import saved_peak
 from spikebridge.neurons import NEURONS
@@ -118,6 +118,10 @@ def test_compiled_code_spikes_the_same(name: str) -> None:
 LONG = UNROLLED + 13
 
 
+needs_scan = pytest.mark.skipif(not _can_scan(), reason="this PyTorch writes every loop out")
+
+
+@needs_scan
 @pytest.mark.parametrize("name", NEURONS)
 def test_a_long_train_is_compiled_as_a_loop_and_gives_the_same(name: str) -> None:
     torch._dynamo.reset()
@@ -137,7 +141,7 @@ def test_a_long_train_is_compiled_as_a_loop_and_gives_the_same(name: str) -> Non
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.skipif(not _can_scan(), reason="this PyTorch writes every loop out")
+@needs_scan
 def test_the_graph_of_a_long_train_does_not_grow_with_it() -> None:
     sizes = []
     for steps in (2 * UNROLLED, 8 * UNROLLED):
@@ -185,7 +189,8 @@ def test_compiled_gradients_are_the_same_and_only_currents_are_kept(name: str) -
         assert eager is not None and compiled is not None
         assert torch.allclose(eager, compiled, rtol=1e-4, atol=1e-5)
     statistics = 8 * x.element_size() * CHANNELS + 64
-    assert kept[1] <= x.nbytes + statistics, "the norm's input, and no membrane or current"
+    if not _is_exporting():  # before torch 2.7 that cannot be told, and all is kept
+        assert kept[1] <= x.nbytes + statistics, "the norm's input, and no membrane or current"
 
 
 @every_neuron

@@ -51,10 +51,11 @@ def test_layers_come_in_order_with_their_flops_and_bytes() -> None:
     assert [layer.is_neuron for layer in found.layers] == [False, False, False, True, False]
     _, first, norm, neuron, last = found.layers
     rows = STEPS * BATCH
-    assert first.flops == 2 * (2 * rows * 6 * 10)  # forward and weights; nobody asks for the gradient of the input
+    # The repeated frame goes through the first layer once; nobody asks for the gradient of the input.
+    assert first.flops == 2 * (2 * BATCH * 6 * 10)
     assert last.flops == 3 * (2 * rows * 10 * 4)
     assert norm.flops == neuron.flops == 0
-    weights, read, written = 4 * (6 * 10 + 10), 4 * rows * 6, 4 * rows * 10
+    weights, read, written = 4 * (6 * 10 + 10), 4 * BATCH * 6, 4 * BATCH * 10
     assert first.moved_bytes == 3 * weights + 2 * read + 2 * written
     assert neuron.moved_bytes == 5 * 4 * rows * 10
     assert first.saved_bytes == read and last.saved_bytes == 4 * rows * 10

@@ -19,6 +19,8 @@ State = TypeVar("State", bound=tuple[Tensor, ...])
 UNROLLED = 8
 """Steps up to which a compiled loop is written out, so that it merges with what is around it."""
 
+_HAS_SCAN = TorchVersion(torch.__version__) >= "2.14"
+
 _is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lambda: True)
 """An exported graph cannot say what to compute again. Before torch 2.7 nobody can tell: then nothing is."""
 
@@ -127,7 +129,7 @@ def _scanned(neuron: Neuron[State], currents: SpikeTrain, state: State) -> tuple
 
 def _can_scan() -> bool:
     """Whether this PyTorch has the operator, a prototype there: versions with which it was tried; not in exports."""
-    return TorchVersion(torch.__version__) >= "2.14" and not _is_exporting()
+    return _HAS_SCAN and not _is_exporting()
 
 
 def check_callable(setting: object, *, owner: str, name: str, example: str) -> None:
