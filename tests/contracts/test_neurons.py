@@ -125,7 +125,7 @@ needs_scan = pytest.mark.skipif(not _can_scan(), reason="this PyTorch writes eve
 @pytest.mark.parametrize("name", NEURONS)
 def test_a_long_train_is_compiled_as_a_loop_and_gives_the_same(name: str) -> None:
     torch._dynamo.reset()
-    neuron = NEURONS[name](time_steps=LONG) if NEURON_CASES[name].time_steps else NEURON_CASES[name]
+    neuron = NEURONS[name](time_steps=LONG) if NEURON_CASES[name].time_steps else copy.deepcopy(NEURON_CASES[name])
     x = torch.randn(LONG, 3, CHANNELS, 5) * 0.8 + 0.3
     found = []
     for drive in (neuron, torch.compile(neuron, fullgraph=True)):
@@ -167,7 +167,8 @@ def test_exports_a_graph_that_computes_everything_once(name: str, is_strict: boo
 @pytest.mark.parametrize("name", NEURONS)
 def test_compiled_gradients_are_the_same_and_only_currents_are_kept(name: str) -> None:
     torch._dynamo.reset()
-    neuron = NEURON_CASES[name]
+    neuron = copy.deepcopy(NEURON_CASES[name])
+    neuron.zero_grad()
     norm = nn.BatchNorm1d(CHANNELS)
 
     def layer(train: torch.Tensor) -> torch.Tensor:
