@@ -75,7 +75,7 @@ def show(found: Profile, config: TrainConfig, *, samples: int, console: Console)
     rows = [_row(name, layer, found) for name, layer in zip(names, found.layers, strict=True)]
     title = f"One training step of {config.name}: {samples} samples, {config.precision}, uncompiled, layer by layer"
     caption = (
-        "Times in ms, each layer by itself; limit: the same work at this machine's rates; saved for backward in MiB"
+        "Times in ms, each layer by itself; limit: the same work at this machine's rates; kept for backward in MiB"
     )
     console.print(terminal_table(title, columns, rows, caption=caption))
     between = found.step_s - found.layers_s
