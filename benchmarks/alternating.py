@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Action = Callable[[], object]
-KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1)}
-"""With which the C library keeps freed memory; by default it gives large blocks back, and every new one costs a page
-fault for each 4 KiB."""
 
 
 def alternate(actions: Mapping[str, Action], *, rounds: int, against: str, warm_ups: int = 2) -> dict[str, Any]:
@@ -49,13 +43,3 @@ def compared(times: list[float], others: list[float]) -> dict[str, Any]:
         "quartiles": [round(low, 3), round(high, 3)],
         "seconds": float(f"{statistics.median(times):.4g}"),
     }
-
-
-def again_keeping_memory() -> None:
-    """Run this script once more as a process whose C library keeps freed memory."""
-    subprocess.run([sys.executable, *sys.argv], env={**os.environ, **KEEPING}, check=True)
-
-
-def keeps_memory() -> bool:
-    """Whether this is that process."""
-    return all(os.environ.get(name) == value for name, value in KEEPING.items())

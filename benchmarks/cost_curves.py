@@ -1,4 +1,6 @@
-"""Claim: time and memory of a training step grow in proportion to T and to the batch, with the width at most squared.
+"""Asked: how time and memory of a training step grow with T, with the batch and with the width.
+
+Not run yet.
 
 A SEW ResNet of two stages on 32x32 images: forward, loss and backward, compiled and not, with T from 1 to 64, batches
 of 4 to 64 and widths of 8 to 64, one changed at a time; and the seconds of the first, compiling step. Kept memory is
