@@ -26,6 +26,7 @@ from .conversion import Verdict as Verdict
 from .conversion import convert as convert
 from .conversion import error_bound as error_bound
 from .conversion import explain as explain
+from .conversion import to_int8 as to_int8
 from .conversion import verify as verify
 from .core import ATan as ATan
 from .core import EachStep as EachStep

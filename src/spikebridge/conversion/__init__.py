@@ -10,6 +10,8 @@ from .errors import ConversionError as ConversionError
 from .explain import CallExplained as CallExplained
 from .explain import Explanation as Explanation
 from .explain import explain as explain
+from .int8 import Int8Conversion as Int8Conversion
+from .int8 import to_int8 as to_int8
 from .network import ConvertedNetwork as ConvertedNetwork
 from .recipe import Recipe as Recipe
 from .report import Report as Report

@@ -1,0 +1,273 @@
+"""Eight bits: the sums are exact, the weights are rounded and nothing else, and what cannot be in bytes stays."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spikebridge import IF, QCFS, GroupNeuron, convert, to_int8
+from spikebridge.blocks.int8 import LARGEST_COUNT, Int8Conv2d, Int8Layer, Int8Linear, has_int8_kernels
+from spikebridge.conversion import ConversionError
+from spikebridge.training import compiler_problem
+
+from ..networks import NETWORKS, network
+
+CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
+    "padded": lambda: nn.Conv2d(6, 5, 3, padding=1),
+    "strided, without bias": lambda: nn.Conv2d(6, 5, 3, stride=2, padding=2, bias=False),
+    "dilated": lambda: nn.Conv2d(6, 5, (3, 1), dilation=2),
+    "in groups": lambda: nn.Conv2d(6, 9, 3, padding=1, groups=3),
+    "depthwise": lambda: nn.Conv2d(6, 6, 3, padding=1, groups=6),
+}
+LINEARS: dict[str, Callable[[], nn.Module]] = {
+    "linear": lambda: nn.Linear(6, 5),
+    "linear, without bias": lambda: nn.Linear(6, 5, bias=False),
+}
+LAYERS = CONVOLUTIONS | LINEARS
+LEVELS = {"one level": torch.tensor(0.3), "a level for each input": torch.linspace(0.1, 0.7, 6)}
+FLOAT_TOLERANCE = 1e-5
+"""Rounding of a product with the scale and of the sum with the bias; the sums before are whole."""
+
+
+def counts_for(layer: nn.Module, *, low: int, high: int) -> Tensor:
+    shape = (4, 6, 7, 5) if isinstance(layer, nn.Conv2d) else (4, 3, 6)
+    return torch.randint(low, high + 1, shape).float()
+
+
+def times_level(counts: Tensor, level: Tensor) -> Tensor:
+    return counts * (level[:, None, None] if level.ndim and counts.ndim == 4 else level)
+
+
+def in_int8(layer: nn.Module, level: Tensor, lowest: int = 0) -> Int8Layer:
+    kind = Int8Conv2d if isinstance(layer, nn.Conv2d) else Int8Linear
+    return kind(layer, level=level, lowest=lowest).ready()
+
+
+def without_kernel(module: nn.Module) -> nn.Module:
+    copied = copy.deepcopy(module)
+    for part in copied.modules():
+        if isinstance(part, Int8Layer):
+            part._packed = None
+    return copied
+
+
+def rounded(layer: nn.Module, small: Int8Layer, level: Tensor) -> nn.Module:
+    """The layer with the weights that its eight bits stand for, in float64: another way to the same numbers."""
+    copied = copy.deepcopy(layer).double()
+    whole = small.weight.double() * small.scale.double().reshape(-1, *[1] * (small.weight.ndim - 1))
+    copied.weight.data = whole / small.by_input(level.double())
+    return copied
+
+
+@pytest.mark.parametrize("lowest", [0, -5])
+@pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
+@pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+@torch.no_grad()
+def test_int8_layer_computes_the_layer_of_rounded_weights(build, level, lowest) -> None:
+    torch.manual_seed(0)
+    layer = build()
+    small = in_int8(layer, level, lowest)
+    values = times_level(counts_for(layer, low=lowest, high=16), level)
+    expected = rounded(layer, small, level)(values.double())
+    for module in (small, without_kernel(small)):
+        assert torch.allclose(module(values).double(), expected, atol=FLOAT_TOLERANCE)
+
+
+@pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+@torch.no_grad()
+def test_int8_layer_differs_by_what_its_weights_were_rounded(build) -> None:
+    torch.manual_seed(1)
+    layer, level = build(), torch.tensor(0.25)
+    small = in_int8(layer, level)
+    counts = counts_for(layer, low=0, high=16)
+    ones = copy.deepcopy(layer)
+    ones.weight.data.fill_(1.0)
+    ones.bias = None
+    bound = ones(counts) * small._along_outputs(small.scale) / 2
+    assert ((small(level * counts) - layer(level * counts)).abs() <= bound + FLOAT_TOLERANCE).all()
+    assert not torch.equal(small(level * counts), layer(level * counts))
+
+
+@torch.no_grad()
+def test_the_largest_counts_do_not_saturate() -> None:
+    layer = nn.Linear(1000, 2, bias=False)
+    layer.weight.data.fill_(1.0)
+    values = torch.full((1, 1000), float(LARGEST_COUNT))
+    assert in_int8(layer, torch.tensor(1.0))(values).tolist() == [[128e3, 128e3]]
+
+
+def test_a_channel_of_zeros_stays_zero() -> None:
+    layer = nn.Linear(3, 2, bias=False)
+    layer.weight.data[0] = 0
+    found = in_int8(layer, torch.tensor(1.0))(torch.ones(1, 3))
+    assert found[0, 0] == 0
+    assert torch.isfinite(found).all()
+
+
+def test_int8_layer_refuses_what_it_cannot_compute() -> None:
+    with pytest.raises(ValueError, match=r"one for each of 6 input channels; got \(3,\)"):
+        in_int8(nn.Conv2d(6, 2, 3), torch.ones(3))
+    with pytest.raises(ValueError, match=r"one for each of 6 input channels; got \(3,\)"):
+        in_int8(nn.Linear(6, 2), torch.ones(3))
+    with pytest.raises(ValueError, match="padding_mode='circular'"):
+        in_int8(nn.Conv2d(6, 2, 3, padding=1, padding_mode="circular"), torch.tensor(1.0))
+    with pytest.raises(ValueError, match="32 bits; got 140000 inputs"):
+        in_int8(nn.Linear(140_000, 1), torch.tensor(1.0))
+    with pytest.raises(RuntimeError, match="is for inference"):
+        in_int8(nn.Linear(6, 2), torch.tensor(1.0))(torch.ones(1, 6, requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"neuron": "signed-group", "time_steps": 3}, {"neuron": "if", "time_steps": 4}]
+)
+@pytest.mark.parametrize("granularity", ["layer", "channel"])
+@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+@torch.no_grad()
+def test_a_converted_network_in_int8_is_the_one_of_rounded_weights(build, granularity, settings) -> None:
+    torch.manual_seed(0)
+    images = torch.rand(24, 1, 8, 8)
+    source = build(nn.ReLU).eval()
+    snn = convert(source, images, members=8, granularity=granularity, max_pool="pre", **settings).model
+    found = to_int8(snn)
+    assert len(found.layers) >= 2
+    assert set(found.kept.values()) == {"receives values, and not spikes"}
+    by_hand = copy.deepcopy(snn)
+    small = {name.removesuffix("_int8"): part for name, part in found.model.body.named_modules()}
+    for name in found.layers:
+        layer = by_hand.body.get_submodule(name)
+        layer.weight.data = rounded(layer, small[name], small[name].level).weight.data.float()
+    assert torch.allclose(found.model(images), by_hand(images), atol=FLOAT_TOLERANCE)
+    assert torch.allclose(without_kernel(found.model)(images), found.model(images), atol=FLOAT_TOLERANCE)
+    outputs, state = [], None
+    for _ in range(snn.time_steps):
+        output, state = found.model.step(images, state)
+        outputs.append(output)
+    assert torch.allclose(torch.stack(outputs), found.model.train_out(images), atol=FLOAT_TOLERANCE)
+
+
+@pytest.fixture
+def small() -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(0)
+    values = torch.randn(16, 6)
+    ann = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    return convert(ann, values, members=8).model, values
+
+
+@torch.no_grad()
+def test_int8_network_survives_copies_and_files(small, tmp_path) -> None:
+    found, values = to_int8(small[0]).model, small[1]
+    expected = found(values)
+    torch.save(found.state_dict(), tmp_path / "weights.pt")
+    other = to_int8(small[0]).model
+    for part in other.modules():
+        if isinstance(part, Int8Layer):
+            part.weight.zero_()
+            part.ready()
+    assert not torch.equal(other(values), expected)
+    other.load_state_dict(torch.load(tmp_path / "weights.pt"))
+    for copied in (copy.deepcopy(found), pickle.loads(pickle.dumps(found)), other):
+        assert torch.equal(copied(values), expected)
+    assert torch.allclose(found.double()(values.double()).float(), expected, atol=FLOAT_TOLERANCE)
+
+
+@torch.no_grad()
+def test_int8_network_leaves_its_source_alone(small) -> None:
+    network, values = small
+    before = network(values), [name for name, _ in network.named_modules()], network.body.code
+    model = to_int8(network).model
+    _, state = model.step(values)
+    assert torch.equal(network(values), before[0])
+    assert ([name for name, _ in network.named_modules()], network.body.code) == before[1:]
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    with pytest.raises(ValueError, match="another network"):
+        network.step(values, state)
+
+
+def test_int8_network_says_what_it_kept() -> None:
+    def twice(net: nn.Module, x: Tensor) -> Tensor:
+        x = F.relu(net.first(x))
+        return net.last(F.relu(net.again(F.relu(net.again(x)))))
+
+    torch.manual_seed(0)
+    values = torch.randn(16, 6)
+    ann = network(twice, first=nn.Linear(6, 6), again=nn.Linear(6, 6), last=nn.Linear(6, 2))
+    snn = convert(ann, values).model
+    found = to_int8(snn)
+    assert str(found).splitlines() == [
+        "3 of 4 layers in eight bits: again, again#2, last.",
+        "Kept 'first': receives values, and not spikes",
+    ]
+    snn.body.last.register_forward_hook(lambda *_: None)
+    assert to_int8(snn).kept["last"] == "has hooks"
+    many = to_int8(convert(ann, values, members=129).model)
+    assert many.kept["last"] == "receives up to 129 spikes in a step; bytes hold 128"
+
+    class Other(IF):
+        def step(self, current, state):
+            return super().step(current, state)
+
+    own = to_int8(convert(ann, values, neuron=lambda site: Other(threshold=site.threshold)).model)
+    assert own.kept["last"] == "how many spikes a Other sends in a step is not known"
+    with pytest.raises(TypeError, match=r"expects a converted network; got Sequential\. Pass convert"):
+        to_int8(nn.Sequential(nn.Linear(2, 2)))
+
+
+def test_signed_neurons_send_at_most_twice_their_members() -> None:
+    torch.manual_seed(0)
+    values = torch.randn(16, 6)
+    ann = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
+    for members, layers in ((64, ("2",)), (65, ())):
+        assert to_int8(convert(ann, values, members=members, neuron="signed-group").model).layers == layers
+
+
+@torch.no_grad()
+def test_a_maximum_of_running_means_is_no_count() -> None:
+    images = torch.rand(8, 1, 8, 8)
+    ann = NETWORKS["max-pool cnn"](nn.ReLU).eval()
+    assert to_int8(convert(ann, images, max_pool="exact").model).layers == ()
+
+
+@torch.no_grad()
+def test_decide_agrees_with_the_full_run_in_int8() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(8, 1, 8, 8)
+    model = to_int8(convert(NETWORKS["residual cnn"](nn.ReLU).eval(), images, members=4, time_steps=4).model).model
+    assert torch.equal(model.decide(images).prediction, model(images).argmax(1))
+    spiking_end, values = (
+        to_int8(
+            convert(nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2)).eval(), torch.randn(8, 6)).model
+        ).model,
+        torch.randn(8, 6),
+    )
+    with pytest.raises(ConversionError, match="Int8Linear"):
+        spiking_end.decide(values)
+
+
+@pytest.mark.skipif(compiler_problem("cpu") is not None, reason="torch.compile has no compiler here")
+@torch.no_grad()
+def test_int8_network_compiles_whole(small) -> None:
+    found, values = to_int8(small[0]).model, small[1]
+    compiled = torch.compile(found, fullgraph=True)
+    assert torch.allclose(compiled(values), found(values), atol=FLOAT_TOLERANCE)
+
+
+@torch.no_grad()
+def test_qcfs_networks_in_int8_answer_alike() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(64, 1, 8, 8)
+    ann = NETWORKS["residual cnn"](partial(QCFS, levels=16)).eval()
+    snn = convert(ann, images, members=16).model
+    assert isinstance(next(part for part in snn.modules() if isinstance(part, GroupNeuron)), GroupNeuron)
+    difference = (to_int8(snn).model(images) - snn(images)).abs().mean() / snn(images).std()
+    assert 0 < difference < 0.1
+
+
+def test_kernels_are_there_where_the_suite_says_so() -> None:
+    assert has_int8_kernels() == isinstance(in_int8(nn.Linear(2, 2), torch.tensor(1.0))._packed, Tensor)
