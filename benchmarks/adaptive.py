@@ -110,10 +110,11 @@ def rivals() -> Iterator[Cell]:
 
 
 def events() -> Iterator[Cell]:
-    """Switches on a recording, whose code is as it is."""
+    """Switches on a recording, whose code is as it is; fewer and more frames of it."""
     yield FROZEN
     yield ADAPTIVE
     yield from (FROZEN | {name: ADAPTIVE[name]} for name in ("leak", "gain", "readout"))
+    yield from (neurons | {"time_steps": count} for count in (4, 16) for neurons in (FROZEN, ADAPTIVE))
 
 
 EXPERIMENTS = {

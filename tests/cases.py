@@ -17,6 +17,7 @@ from spikebridge import (
     Rectangular,
     by_subtraction,
     detached,
+    never,
     to_zero,
 )
 from spikebridge.core import SURROGATES, Encoder
@@ -41,11 +42,15 @@ NEURON_VARIANTS: dict[str, Neuron] = {
     "LIF learned": LIF(decay=0.9, learn_decay=True),
     "LIF per channel": LIF(decay=torch.tensor([0.1, 0.5, 0.9]), threshold=PER_CHANNEL, learn_decay=True),
     "LIF detached": LIF(reset=detached(by_subtraction), surrogate=Rectangular(width=2.0)),
+    "IF that never resets": IF(threshold=PER_CHANNEL, rest=0.5, reset=never),
+    "LIF that never resets": LIF(decay=0.75, decay_input=True, threshold=0.4, reset=never),
+    "LIF that never resets, learned": LIF(decay=0.9, learn_decay=True, reset=never),
     "Group one member": GroupNeuron(members=1),
     "Group three members": GroupNeuron(members=3, threshold=0.6),
     "Group per channel": GroupNeuron(members=4, threshold=PER_CHANNEL),
     "Group signed": GroupNeuron(members=4, signed=True),
     "Group signed per channel": GroupNeuron(members=2, threshold=PER_CHANNEL, signed=True),
+    "Group negative": GroupNeuron(members=16, negative=True),
 }
 NEURON_CASES: dict[str, Neuron] = {**{name: kind() for name, kind in NEURONS.items()}, **NEURON_VARIANTS}
 

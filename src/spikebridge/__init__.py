@@ -40,6 +40,7 @@ from .core import Rectangular as Rectangular
 from .core import Sigmoid as Sigmoid
 from .core import SigSine as SigSine
 from .core import StraightThrough as StraightThrough
+from .core import Strict as Strict
 from .core import Surrogate as Surrogate
 from .core import TanhSine as TanhSine
 from .core import Triangle as Triangle
@@ -47,7 +48,9 @@ from .core import by_subtraction as by_subtraction
 from .core import declare_time as declare_time
 from .core import detached as detached
 from .core import fold as fold
+from .core import never as never
 from .core import run as run
+from .core import run_at_once as run_at_once
 from .core import straight_through as straight_through
 from .core import to_zero as to_zero
 from .core import unfold as unfold

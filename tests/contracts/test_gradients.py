@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikebridge import Surrogate, straight_through
+from spikebridge import Strict, Surrogate, straight_through
 from spikebridge.core import SURROGATES, quantise, substitute
 
 from ..cases import SURROGATE_CASES
@@ -18,15 +18,16 @@ every_surrogate = pytest.mark.parametrize("surrogate", SURROGATE_CASES.values(),
 
 
 def test_table_covers_catalogue() -> None:
-    assert set(SURROGATES) == {"Sigmoid", "ATan", "Triangle", "Rectangular"} == set(SURROGATE_CASES)
+    assert set(SURROGATES) == {"Sigmoid", "ATan", "Triangle", "Rectangular", "Strict"} == set(SURROGATE_CASES)
 
 
 @every_surrogate
 @pytest.mark.parametrize("requires_grad", [False, True])
 def test_forward_is_the_step_and_reaching_the_threshold_fires(surrogate: Surrogate, requires_grad: bool) -> None:
+    at = 0.0 if isinstance(surrogate, Strict) else 1.0
     tiny = torch.finfo(torch.float32).tiny
     x = torch.tensor([-3.0, -tiny, -0.0, 0.0, tiny, 3.0], requires_grad=requires_grad)
-    assert surrogate(x).tolist() == [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
+    assert surrogate(x).tolist() == [0.0, 0.0, at, at, 1.0, 1.0]
 
 
 @every_surrogate

@@ -46,9 +46,10 @@ def adapt(
     ``SpikingNetwork``. With a ``Hybrid`` whose step 0 alone is analog the first lifted layers become a
     :class:`HybridStem`: step 0 has layers of its own, which start with the same weights.
 
-    Which layers are first and last is told by the names ``stem`` and ``readout``, as the builders give them; by the
-    order of an ``nn.Sequential``; in a class of your own, by one forward of ``batch``. Of several heads, only the one
-    that is called last gets scales: lift them as one module, or give the one that you mean the name ``readout``.
+    Which layers are first and last is told by the names ``stem`` and ``readout`` of the network's own modules, as the
+    builders give them; by the order of an ``nn.Sequential``; in a class of your own, by one forward of ``batch``. Of
+    several heads, only the one that is called last gets scales: lift them as one module, or give the one that you mean
+    the name ``readout``.
 
     Args:
         model: a network of LIF and IF: from values to values, such as a ``SpikingNetwork``, or from trains to trains.
@@ -65,9 +66,9 @@ def adapt(
     Raises:
         TypeError: no module; an encoder that is none.
         ValueError: no neuron, or neurons that no leak and gain per step make (all are named); a T that is not that of
-            the encoder; a compiled, scripted, patched or hooked network; a first or last layer that nothing tells, that
-            is not lifted, or that has a forward of its own; one number per layer where there is one per channel; an
-            unknown switch.
+            the encoder, or of what arrives in the network; an encoder for a network that makes its own train; a
+            compiled, scripted, patched or hooked network; a first or last layer that nothing tells, that is not lifted,
+            or that has a forward of its own; one number per layer where there is one per channel; an unknown switch.
     Source:  He, arXiv 2408.12407, and the code released with it.
     Deviates:  there leak and gain of every step are learned in the baseline too, and the one switch is that of the
         scale; here each has its own, and a baseline is frozen. Channels and classes are additions.
@@ -93,6 +94,8 @@ def adapt(
     codes = [code for code in encoders_of(model) if code is not replaced]
     check_steps(model, time_steps, codes if encoder is None else [*codes, encoder])
     seen = None if batch is None else watch(model, batch)
+    if seen is not None:
+        _check_seen(model, seen, time_steps, batch, makes_values=encoder is not None and replaced is None)
     shapes = _channels(neurons, seen, is_needed="channel" in (leak, gain))
     # What a copy holds in the place of what: deepcopy looks here before it copies.
     memo: dict[int, Any] = {}
@@ -129,6 +132,28 @@ def _replaced_encoder(model: nn.Module, encoder: Encoder | None) -> Encoder | No
             f"encoder out."
         )
     return found[0] if found else None
+
+
+def _check_seen(model: nn.Module, seen: Seen, time_steps: int, batch: Tensor | None, *, makes_values: bool) -> None:
+    """Refuse a T that is not that of the trains in the network, and an encoder before a network that has its own way.
+
+    Raises:
+        ValueError: names the module.
+    """
+    names = {part: name for name, part in model.named_modules()}
+    for part, steps in seen.steps.items():
+        if steps != time_steps:
+            raise ValueError(
+                f"adapt was told time_steps={time_steps}, but '{names[part]}' ({type(part).__name__}) took a train of "
+                f"{steps} steps when the network was given the batch. Pass the same T to both: settings per step hold "
+                f"for one T."
+            )
+    if makes_values and seen.rank is not None and batch is not None and seen.rank > batch.ndim:
+        raise ValueError(
+            f"adapt was given an encoder for {type(model).__name__}, which takes values and makes the train itself: "
+            f"'{names[seen.order[0]]}' took {seen.rank} axes where the batch has {batch.ndim}. Take out what repeats "
+            f"the values there, so that it takes trains; or leave encoder out."
+        )
 
 
 def _channels(

@@ -23,7 +23,8 @@ def check_network(model: nn.Module, *, owner: str) -> None:
 
     Raises:
         TypeError: no module.
-        ValueError: compiled, scripted, with a forward that was put into an object, or with hooks on what takes trains.
+        ValueError: compiled, scripted, with a forward that was put into an object, with hooks on what takes trains, or
+            with a computed tensor as an attribute, which cannot be copied.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"{owner} expects an nn.Module; got {type(model).__name__}.")
@@ -47,6 +48,18 @@ def check_network(model: nn.Module, *, owner: str) -> None:
         raise ValueError(
             f"There are hooks on {', '.join(hooked)}, which {owner} would lose with what it replaces. Remove them, and "
             f"register them on the result."
+        )
+
+    held = [
+        f"{_shown(name, part)} holds {attribute}"
+        for name, part in parts.items()
+        for attribute, value in vars(part).items()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    ]
+    if held:
+        raise ValueError(
+            f"{held[0]}, a tensor computed with gradients, of which there can be no copy. Keep it detached "
+            f"(.detach()); in place of torch.nn.utils.weight_norm take torch.nn.utils.parametrizations.weight_norm."
         )
 
 

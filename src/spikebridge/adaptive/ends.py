@@ -16,21 +16,21 @@ End = Literal["stem", "readout"]
 def end_of(network: nn.Module, end: End, order: Sequence[nn.Module] | None) -> nn.Module | None:
     """The module that takes trains at one end of a network; None where nothing tells.
 
-    That is the outermost module with this name, if there is one; then the first or last in ``order``; then, without an
-    order, the first or last in the sequences that the network consists of.
+    That is what the network itself has under this name; else the first or last in ``order``, or, without an order, in
+    the sequences that the network consists of; and where that leads to what takes no trains, the outermost module of
+    this name. A name further inside says nothing else: a residual block may have a stem of its own.
 
     Args:
         network: any.
         end: "stem" or "readout".
         order: what a forward was seen to call; None where nobody looked.
     """
-    place = 0 if end == "stem" else -1
-    for module in _named(network, end):
-        parts = parts_in_order(module)
-        if parts and isinstance(parts[place], TimeAxis):
-            return parts[place]
+    body = network.body if isinstance(network, SpikingNetwork) else network
+    own = [part for name, part in body.named_children() if name == end]
     parts = parts_in_order(network) if order is None else list(order)
-    return parts[place] if parts and isinstance(parts[place], TimeAxis) else None
+    places = [*map(parts_in_order, own), parts, *map(parts_in_order, _named(network, end))]
+    index = 0 if end == "stem" else -1
+    return next((found[index] for found in places if found and isinstance(found[index], TimeAxis)), None)
 
 
 def parts_in_order(module: nn.Module) -> list[nn.Module]:

@@ -23,14 +23,20 @@ class Seen:
     Attributes:
         order: the modules that take trains, one entry a call.
         units: the shapes of what arrived at each neuron, without time and batch.
+        steps: the length of the last train that arrived at each.
+        rank: the number of axes of what arrived first.
     """
 
     order: list[TimeAxis] = field(default_factory=list)
     units: dict[Neuron[Any], set[tuple[int, ...]]] = field(default_factory=dict)
+    steps: dict[TimeAxis, int] = field(default_factory=dict)
+    rank: int | None = None
 
     def __call__(self, module: TimeAxis, args: tuple[SpikeTrain, ...]) -> None:
         """Note a call; a hook before forwards."""
         self.order.append(module)
+        self.steps[module] = args[0].shape[0]
+        self.rank = self.rank or args[0].ndim
         if isinstance(module, Neuron):
             self.units.setdefault(module, set()).add(tuple(args[0].shape[2:]))
 

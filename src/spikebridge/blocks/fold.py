@@ -136,9 +136,10 @@ def _require_stock(part: nn.Module, *, owner: str) -> None:
             f"{owner} knows what the classes of PyTorch and spikebridge compute; {type(part).__name__} has a {name} of "
             f"its own. Use it as it is."
         )
-    if isinstance(part, _BatchNorm | StepNorm) and has_hooks(part):
+    if has_hooks(part) and not isinstance(part, OverTime | EachStep | HybridStem):
         raise ValueError(
-            f"{owner} takes a norm's place; this {type(part).__name__} has hooks, which would be lost. Remove them."
+            f"{owner} computes the same in another way; this {type(part).__name__} has hooks, which may change it or "
+            f"would be lost. Remove them."
         )
 
 

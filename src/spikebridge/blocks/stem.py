@@ -57,7 +57,7 @@ class HybridStem(TimeAxis):
         others = train if state else train[1:]
         if len(others):
             pieces.append(unfold(self.rest(fold(others)), time_steps=len(others)))
-        if len({piece.shape[1:] for piece in pieces}) > 1:
+        if any(piece.shape[1:] != pieces[0].shape[1:] for piece in pieces):
             raise ValueError(
                 f"{self._name()} expects layers of one output shape; first gave {tuple(pieces[0].shape[1:])} and rest "
                 f"{tuple(pieces[1].shape[1:])}. Give both the same channels, kernel and stride."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -104,8 +104,8 @@ class Surrogate(ABC):
     """The spike function:  1 where x >= 0, else 0;  backward, the derivative of a smooth stand-in.
 
     ``x`` is membrane - threshold, so the firing rule ``membrane >= threshold`` is fixed here, once, for every neuron:
-    reaching the threshold fires. A subclass is a frozen dataclass that gives the stand-in :meth:`soft`, and its
-    :meth:`derivative` in closed form where that is cheaper than differentiating.
+    reaching the threshold fires (:class:`Strict` is the exception). A subclass is a frozen dataclass that gives the
+    stand-in :meth:`soft`, and its :meth:`derivative` in closed form where that is cheaper than differentiating.
     """
 
     @abstractmethod
@@ -124,6 +124,10 @@ class Surrogate(ABC):
 def _step(x: Tensor) -> Tensor:
     # NaN is not above 0 and is kept by the clamp: it passes through, as it does through ReLU.
     return torch.where(x >= 0, 1.0, x.clamp(min=0.0, max=0.0))
+
+
+def _step_above(x: Tensor) -> Tensor:
+    return torch.where(x > 0, 1.0, x.clamp(min=0.0, max=0.0))
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,35 @@ class Rectangular(Surrogate):
 
     def derivative(self, x: Tensor) -> Tensor:
         return (x.abs() <= self.width / 2).to(x.dtype) / self.width
+
+
+@dataclass(frozen=True)
+class Strict(Surrogate):
+    """Another surrogate that fires above the threshold only:  1 where x > 0, else 0;  backward, that surrogate's.
+
+    For networks from code that compares so, as snnTorch and Norse do. It differs from the others at ties only: where a
+    membrane is at the threshold to the last bit.
+
+    Source:  the firing rule of the code released with He, arXiv 2408.12407.
+
+    >>> Strict()(torch.tensor([-1.0, 0.0, 1e-30])).tolist(), Sigmoid()(torch.tensor([0.0])).tolist()
+    ([0.0, 0.0, 1.0], [1.0])
+    """
+
+    surrogate: Surrogate = field(default_factory=Sigmoid)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.surrogate, Surrogate):
+            raise TypeError(f"Strict expects a surrogate, such as Strict(ATan()); got {self.surrogate!r}.")
+
+    def soft(self, x: Tensor) -> Tensor:
+        return self.surrogate.soft(x)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return self.surrogate.derivative(x)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return substitute(x, _step_above, self.derivative)
 
 
 def _require_positive(setting: float, *, owner: str, name: str) -> None:

@@ -12,6 +12,7 @@ from torch.torch_version import TorchVersion
 from torch.utils.checkpoint import checkpoint
 
 from .shapes import Current, Spikes, SpikeTrain, along_channels, at_least_float32
+from .stock import own_method
 from .time import TimeAxis
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
@@ -45,6 +46,10 @@ class Neuron(TimeAxis, ABC, Generic[State]):
     @abstractmethod
     def step(self, current: Current, state: State) -> tuple[Spikes, State]:
         """One step: what is emitted, and the state after it."""
+
+    def at_once(self, currents: SpikeTrain, state: State) -> tuple[SpikeTrain, State] | None:
+        """What :func:`run` gives, without a loop over time; None where there is no such form for these currents."""
+        return None
 
     @property
     def spike_value(self) -> Tensor | float:
@@ -89,6 +94,40 @@ def run(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None)
     >>> train.flatten().tolist(), state.membrane.item()
     ([0.0, 1.0, 0.0, 1.0], 0.0)
     """
+    currents, state = _checked(neuron, currents, state)
+    if len(currents) > UNROLLED and torch.compiler.is_dynamo_compiling() and _can_scan():
+        return _scanned(neuron, currents, state)
+    steps = []
+    for current in currents.unbind(0):
+        spikes, state = neuron.step(current, state)
+        steps.append(spikes)
+    return torch.stack(steps), state
+
+
+def run_at_once(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None) -> tuple[SpikeTrain, State]:
+    """:func:`run`, in parallel over time where the mathematics allows; where it does not, :func:`run` itself.
+
+    It does for a Group Neuron whose limit of ``members`` spikes a step is idle, whose total is a cumulative maximum,
+    and for IF and LIF that never reset, whose membranes are sums over the past. Sums are taken in another order, so a
+    membrane within rounding of a level may fall on its other side; trains are equal otherwise, and gradients too. It
+    looks at the currents to see whether the form holds, which compiled code cannot: there it is :func:`run`.
+
+    It pays for long trains of few neurons. Elsewhere the loop, whose steps fit into a cache, is faster, and compiled it
+    always is (docs/concepts.md).
+
+    >>> from spikebridge import GroupNeuron
+    >>> currents = torch.tensor([[0.3], [0.4], [-0.2], [0.5]])
+    >>> run_at_once(GroupNeuron(members=4), currents)[0].flatten().tolist()
+    [0.25, 0.5, 0.0, 0.25]
+    """
+    currents, state = _checked(neuron, currents, state)
+    is_known = own_method(neuron) is None or own_method(neuron, "at_once") is not None
+    found = neuron.at_once(currents, state) if is_known and not torch.compiler.is_compiling() else None
+    return run(neuron, currents, state) if found is None else found
+
+
+def _checked(neuron: Neuron[State], currents: SpikeTrain, state: State | None) -> tuple[SpikeTrain, State]:
+    """Currents of at least float32, and the state to start from."""
     if not isinstance(neuron, Neuron):
         raise TypeError(
             f"run drives one neuron; got {type(neuron).__name__}. Call a network on a whole train; to stream one, run "
@@ -98,16 +137,9 @@ def run(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None)
     currents = currents.to(at_least_float32(currents.dtype))
     start = neuron.initial_state(currents[0])
     if state is None:
-        state = start
-    else:
-        _check_state(neuron, state, start)
-    if len(currents) > UNROLLED and torch.compiler.is_dynamo_compiling() and _can_scan():
-        return _scanned(neuron, currents, state)
-    steps = []
-    for current in currents.unbind(0):
-        spikes, state = neuron.step(current, state)
-        steps.append(spikes)
-    return torch.stack(steps), state
+        return currents, start
+    _check_state(neuron, state, start)
+    return currents, state
 
 
 def _scanned(neuron: Neuron[State], currents: SpikeTrain, state: State) -> tuple[SpikeTrain, State]:

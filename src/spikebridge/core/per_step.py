@@ -100,10 +100,11 @@ def per_step_setting(
     whole = (time_steps, *channels)
     if setting.shape not in ((), (time_steps,), whole):
         raise ValueError(
-            f"{owner} expects {name} to be a number, one per step [{time_steps}], or one per step and channel "
-            f"{list(whole)}; got shape {list(setting.shape)}. Match time_steps and channels."
+            f"{owner} expects {name} to be a number, one per step [{time_steps}], or "
+            f"{f'one per step and channel {list(whole)}' if channels else 'with channels=C one per step and channel'}; "
+            f"got shape {list(setting.shape)}. Match time_steps and channels."
         )
-    if not bool(torch.isfinite(setting).all()):
+    if not setting.is_meta and not bool(torch.isfinite(setting).all()):
         wrong = setting[~torch.isfinite(setting)].flatten()[0].item()
         raise ValueError(f"{owner} expects {name} to be finite; got {wrong:g}. Pass finite numbers.")
     if setting.shape == (time_steps,):

@@ -22,6 +22,14 @@ def to_zero(membrane: Tensor, spikes: Tensor, threshold: Tensor) -> Tensor:
     return membrane * (1.0 - spikes)
 
 
+def never(membrane: Tensor, spikes: Tensor, threshold: Tensor) -> Tensor:
+    """No reset:  v <- v.  Membranes are linear in the currents, so all steps can be computed at once.
+
+    Source:  Fang et al., arXiv 2304.12760, where neurons without reset are run in parallel over time.
+    """
+    return membrane
+
+
 @dataclass(frozen=True)
 class _Detached:
     reset: Reset

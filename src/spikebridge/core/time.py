@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from .shapes import SpikeTrain
 from .stock import own_method
@@ -35,6 +35,8 @@ def unfold(folded: Tensor, *, time_steps: int) -> SpikeTrain:
     >>> unfold(fold(torch.zeros(4, 2, 3)), time_steps=4).shape
     torch.Size([4, 2, 3])
     """
+    if isinstance(folded, fx.Proxy) or isinstance(time_steps, fx.Proxy):  # a traced forward: there are no sizes yet
+        return folded.unflatten(0, (time_steps, -1))
     if time_steps < 1 or folded.shape[0] % time_steps:
         raise ValueError(
             f"unfold expects [time * batch, *unit] with time = {time_steps}; got shape {tuple(folded.shape)}, whose "

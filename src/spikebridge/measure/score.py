@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ..core.neuron import Neuron
 from ..core.per_step import PerStep
 from ..core.readout import cumulative_mean, outputs_over_time
+from ..core.shapes import SpikeTrain
 from .activity import activation_sparsity, footprint
 from .operations import count_operations
 from .record import NetworkResult
@@ -85,14 +87,14 @@ class _Tally:
         self.units: dict[str, int] = {}
 
     def add(self, values: Tensor, labels: Tensor) -> None:
-        watched: Any = record_spikes(self.network) if self.is_spiking else nullcontext({})
-        with torch.no_grad(), watched as trains:
+        watched: Any = record_spikes(self.network, keep=_Sent.of) if self.is_spiking else nullcontext({})
+        with torch.no_grad(), watched as sent_by:
             outputs = outputs_over_time(self.network, values, time_steps=self.time_steps)
         right = (cumulative_mean(outputs).argmax(-1) == labels).sum(1).cpu().double()
-        sent = {layer: train.abs().flatten(2).mean(2).cpu().double().sum(1) for layer, train in trains.items()}
+        sent = {layer: each.per_neuron for layer, each in sent_by.items()}
         if self.samples == 0:
-            self.units = {layer: train[0, 0].numel() for layer, train in trains.items()}
-            self.raster = {layer: _few(train[:, 0].flatten(1)) for layer, train in trains.items()}
+            self.units = {layer: each.units for layer, each in sent_by.items()}
+            self.raster = {layer: each.raster for layer, each in sent_by.items()}
             self.right, self.sent = right, sent
         else:
             self.right = self.right + right
@@ -106,6 +108,27 @@ class _Tally:
             return []
         per_step = sum(self.sent[layer] * self.units[layer] for layer in self.sent) / sum(self.units.values())
         return (torch.as_tensor(per_step).cumsum(0) / self.samples).tolist()
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What is kept of a layer's counts of one batch.
+
+    Attributes:
+        per_neuron: [time], spikes per neuron, summed over samples.
+        units: neurons.
+        raster: [time][neuron] of the first sample, a few neurons.
+    """
+
+    per_neuron: Tensor
+    units: int
+    raster: list[list[int]]
+
+    @staticmethod
+    def of(counts: SpikeTrain) -> _Sent:
+        flat = counts.flatten(2)
+        total = torch.linalg.vector_norm(flat, ord=1, dim=2).cpu().double().sum(1)
+        return _Sent(total / flat.shape[2], flat.shape[2], _few(flat[:, 0]))
 
 
 class _SpreadOut:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,12 +16,17 @@ from ..core.shapes import SpikeTrain, along_channels
 
 
 @contextmanager
-def record_spikes(network: nn.Module) -> Iterator[dict[str, SpikeTrain]]:
+def record_spikes(network: nn.Module, *, keep: Callable[[SpikeTrain], Any] | None = None) -> Iterator[dict[str, Any]]:
     """Collect the spike counts of every neuron called inside the block, by the neuron's name in the network.
 
     A count is a whole number of spikes in one step: 0 or 1 for IF and LIF, up to ``members`` for a Group Neuron,
     negative where a signed one takes spikes back. Further calls of the same neuron are named ``name#2``, ``name#3``.
     The network is left as it was.
+
+    Args:
+        network: any with a neuron in it.
+        keep: makes of the counts of one call what is to be collected, such as a mean; None collects the counts
+            themselves, all of them at once: several times what a forward alone needs.
 
     Shapes:  each train is [time, batch, *unit].
     Raises:  ValueError: the network has no neuron.
@@ -38,7 +43,7 @@ def record_spikes(network: nn.Module) -> Iterator[dict[str, SpikeTrain]]:
     >>> trains["0"].flatten().tolist()
     [4.0, 4.0]
     """
-    trains: dict[str, SpikeTrain] = {}
+    trains: dict[str, Any] = {}
     neurons = neurons_of(network)
     if not neurons:
         raise ValueError(f"record_spikes found no neuron in {type(network).__name__}; pass a spiking network.")
@@ -46,7 +51,8 @@ def record_spikes(network: nn.Module) -> Iterator[dict[str, SpikeTrain]]:
     def remember(name: str) -> Any:
         def hook(neuron: Neuron[Any], _: Any, output: SpikeTrain) -> None:
             calls = sum(known == name or known.startswith(f"{name}#") for known in trains)
-            trains[name if calls == 0 else f"{name}#{calls + 1}"] = spike_counts(neuron, output)
+            counts = spike_counts(neuron, output)
+            trains[name if calls == 0 else f"{name}#{calls + 1}"] = counts if keep is None else keep(counts)
 
         return hook
 
@@ -68,6 +74,8 @@ def neurons_of(network: nn.Module) -> dict[str, Neuron[Any]]:
 def spike_counts(neuron: Neuron[Any], output: SpikeTrain) -> SpikeTrain:
     """The whole number of spikes behind each entry of a neuron's output."""
     value = neuron.spike_value
+    if isinstance(value, float) and value == 1.0:
+        return output.detach().round()
     unit = along_channels(value, output[0]) if isinstance(value, Tensor) else value
     return (output / unit).round().detach()
 

@@ -68,7 +68,8 @@ def spikformer(
         ValueError: sizes below 1; a width that is no multiple of 8 or of heads; time_steps below 1.
     Source:  Zhou et al., arXiv 2209.15425, and its released network.
     Deviates:  linear layers on tokens are convolutions of 1x1 on their map, with the same numbers in them; Q (K^T V)
-        in place of (Q K^T) V where it is less work; fires at the threshold.
+        in place of (Q K^T) V where it is less work; fires at the threshold. At width 512 the released ImageNet network
+        has ``heads=8``, where None here gives 16, and no biases before Q, K and V: 12,288 parameters less than here.
 
     >>> sum(p.numel() for p in spikformer(depth=4, width=256, classes=10, time_steps=4).parameters())
     4159274

@@ -47,8 +47,9 @@ class AdaptiveLIF(PerStep, Neuron[AdaptiveState]):
     Raises:  ValueError: a train of another T, or of other channels; settings of another shape, or not finite; a
         threshold that is not positive and finite.
     Source:  He, arXiv 2408.12407, and the code released with it.
-    Deviates:  fires at v >= threshold, the reference at v > threshold: they differ at ties only. Hard and detached
-        resets, thresholds and channels are additions.
+    Deviates:  fires at v >= threshold, the reference at v > threshold: they differ at ties only, and
+        ``surrogate=Strict()`` does as the reference does. Hard and detached resets, thresholds and channels are
+        additions.
 
     >>> neuron = AdaptiveLIF(time_steps=4, leak=torch.tensor([0.5, 0.9, 0.2, 0.7]), gain=1.0)
     >>> neuron(torch.tensor([[1.2], [0.0], [0.9], [0.8]])).flatten().tolist()
@@ -156,5 +157,7 @@ def _shape(channels: int | tuple[int, ...] | None) -> tuple[int, ...]:
 
 
 def _span(setting: Tensor) -> str:
+    if setting.is_meta:
+        return "meta"
     lowest, highest = (f"{end.item():.4g}" for end in setting.detach().aminmax())
     return lowest if lowest == highest else f"{lowest}..{highest}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..core.counts import require_whole
-from ..core.gradient import level_of, quantise
+from ..core.gradient import level_of, quantise, straight_through, substitute
 from ..core.neuron import Neuron, at_rest, brief, positive_setting
 from ..core.positive import positive
-from ..core.shapes import Current, Spikes, along_channels
+from ..core.shapes import Current, Spikes, SpikeTrain, along_channels
 
 REST = 0.5
 """Membrane before the first step, in levels. One half, as in QCFS: counts round to the nearest level."""
@@ -76,6 +77,28 @@ class GroupNeuron(Neuron[GroupState]):
         fired = quantise(membrane, low=self._lowest(state.emitted), high=self.members)
         return fired * level, GroupState(membrane - fired, state.emitted + fired)
 
+    def at_once(self, currents: SpikeTrain, state: GroupState) -> tuple[SpikeTrain, GroupState] | None:
+        """Totals in closed form, with S the sum of the currents so far, in levels, the membrane at rest included:
+
+        N_t = max over t' <= t of floor(S_t'), and 0;   signed: max(floor(S_t), 0);   negative: floor(S_t)
+
+        None where more than m spikes would be due in a step, or taken back in one.
+        """
+        level = along_channels(self.spike_value, currents[0])
+        sums = (currents / level).cumsum(0) + (state.membrane + state.emitted)
+        due = substitute(sums, torch.floor, torch.ones_like)
+        before = state.emitted[None]
+        if self.negative:
+            totals = due
+        elif self.signed:
+            totals = straight_through(due.clamp(min=0), _last_above(due))
+        else:
+            totals = torch.cat([before, due]).cummax(0).values[1:]
+        fired = torch.diff(totals, dim=0, prepend=before)
+        if fired.numel() and bool(fired.detach().abs().max() > self.members):
+            return None
+        return fired * level, GroupState(sums[-1] - totals[-1], totals[-1])
+
     def _lowest(self, emitted: Tensor) -> Tensor | float:
         if self.negative:
             return float(-self.members)
@@ -91,3 +114,10 @@ class GroupNeuron(Neuron[GroupState]):
         if raw is not None:
             state_dict[prefix + "threshold"] = positive(raw)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _last_above(due: Tensor) -> Tensor:
+    """The latest total so far that was not below zero, or 0: where the loop's total has its gradient from."""
+    steps = torch.arange(len(due), device=due.device).reshape(-1, *[1] * (due.ndim - 1)).expand_as(due)
+    last = torch.where(due >= 0, steps, -1).cummax(0).values
+    return torch.where(last >= 0, due.gather(0, last.clamp(min=0)), 0.0)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ..core.gradient import Sigmoid, Surrogate
 from ..core.neuron import Neuron, at_rest, brief, check_callable, positive_setting
-from ..core.reset import Reset, by_subtraction
-from ..core.shapes import Current, Spikes, along_channels
+from ..core.reset import Reset, by_subtraction, never
+from ..core.shapes import Current, Spikes, SpikeTrain, along_channels
 
 
 class IFState(NamedTuple):
@@ -27,7 +27,7 @@ class IF(Neuron[IFState]):
             in the units of the current, which conversion needs.
         rest: membrane before the first step as a fraction of the threshold, in [0, 1). One half makes the rate of a
             constant current round to the nearest level instead of down.
-        reset: ``by_subtraction`` (soft) or ``to_zero`` (hard).
+        reset: ``by_subtraction`` (soft), ``to_zero`` (hard) or ``never``.
         surrogate: the gradient of the spike.
 
     Shapes:  currents [time, batch, *unit] -> train [time, batch, *unit] in {0, spike_value}.
@@ -73,6 +73,14 @@ class IF(Neuron[IFState]):
         membrane = state.membrane + current
         spikes = self.surrogate(membrane - threshold)
         return spikes * along_channels(self.spike_value, current), IFState(self.reset(membrane, spikes, threshold))
+
+    def at_once(self, currents: SpikeTrain, state: IFState) -> tuple[SpikeTrain, IFState] | None:
+        """Without reset, membranes are sums:  v_t = v_0 + current_1 + ... + current_t."""
+        if self.reset is not never:
+            return None
+        membranes = state.membrane + currents.cumsum(0)
+        spikes = self.surrogate(membranes - along_channels(self.threshold, currents[0]))
+        return spikes * along_channels(self.spike_value, currents[0]), IFState(membranes[-1])
 
     def extra_repr(self) -> str:
         return f"threshold={brief(self.threshold)}, spike_value={brief(self.spike_value)}, rest={self.rest:g}"

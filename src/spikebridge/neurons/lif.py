@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ..core.gradient import Sigmoid, Surrogate
 from ..core.neuron import Neuron, at_rest, brief, check_callable, positive_setting
-from ..core.reset import Reset, by_subtraction
-from ..core.shapes import Current, Spikes, along_channels
+from ..core.reset import Reset, by_subtraction, never
+from ..core.shapes import Current, Spikes, SpikeTrain, along_channels
 
 
 class LIFState(NamedTuple):
@@ -26,7 +26,7 @@ class LIF(Neuron[LIFState]):
         decay: what is left of the membrane after a step, in [0, 1); a float, or one number per channel. A membrane
             time constant of tau steps is decay = 1 - 1 / tau.
         threshold: firing threshold (> 0); a float, or one number per channel.
-        reset: ``by_subtraction`` (soft) or ``to_zero`` (hard).
+        reset: ``by_subtraction`` (soft), ``to_zero`` (hard) or ``never``.
         decay_input: gain = 1 - decay instead of 1, so that a constant current settles the membrane at its own value.
         learn_decay: make decay = sigmoid(raw_decay) a parameter; needs a decay in (0, 1).
         surrogate: the gradient of the spike.
@@ -79,6 +79,19 @@ class LIF(Neuron[LIFState]):
         membrane = decay * state.membrane + charge
         spikes = self.surrogate(membrane - threshold)
         return spikes, LIFState(self.reset(membrane, spikes, threshold))
+
+    def at_once(self, currents: SpikeTrain, state: LIFState) -> tuple[SpikeTrain, LIFState] | None:
+        """Without reset, with one decay:  v_t = decay^t v_0 + sum over s <= t of decay^(t - s) gain current_s."""
+        if self.reset is not never or self.decay.numel() != 1:
+            return None
+        decay, steps = self.decay.reshape(()).to(currents.dtype), torch.arange(len(currents), device=currents.device)
+        age = steps[:, None] - steps
+        kept = torch.where(age >= 0, decay ** age.clamp(min=0), 0.0)
+        charges = (1.0 - decay) * currents if self.decay_input else currents
+        membranes = (kept @ charges.flatten(1)).reshape(currents.shape)
+        membranes = membranes + state.membrane * (decay ** (steps + 1)).reshape(-1, *[1] * (currents.ndim - 1))
+        spikes = self.surrogate(membranes - along_channels(self.threshold, currents[0]))
+        return spikes, LIFState(membranes[-1])
 
     def extra_repr(self) -> str:
         return (
