@@ -30,6 +30,10 @@ def never(membrane: Tensor, spikes: Tensor, threshold: Tensor) -> Tensor:
     return membrane
 
 
+RESETS: dict[str, Reset] = {"subtract": by_subtraction, "zero": to_zero, "never": never}
+"""By the names that configurations know them by."""
+
+
 @dataclass(frozen=True)
 class _Detached:
     reset: Reset

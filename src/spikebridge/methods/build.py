@@ -13,7 +13,7 @@ from torch import nn
 from ..adaptive import adapt
 from ..blocks import QCFS, RateDecoder, SpikingNetwork
 from ..core import SURROGATES, Encoder
-from ..core.reset import by_subtraction, detached, to_zero
+from ..core.reset import RESETS, detached
 from ..data import Split, find, load
 from ..encoders import ENCODERS, Hybrid
 from ..models import MODELS
@@ -149,7 +149,7 @@ def _neuron(config: ModelConfig) -> dict[str, Any]:
     if "surrogate" in settings:
         settings["surrogate"] = SURROGATES[settings["surrogate"]]()
     name, is_detached = settings.pop("reset", None), settings.pop("detach_reset", False)
-    reset = to_zero if name == "zero" else by_subtraction
+    reset = RESETS[name or "subtract"]
     if name or is_detached:
         settings["reset"] = detached(reset) if is_detached else reset
     return settings

@@ -19,16 +19,16 @@ class NeuronConfig:
         decay_input: whether the currents of a LIF are multiplied by 1 - decay.
         learn_decay: whether each layer learns the decay of its LIF, the same at every step (PLIF).
         threshold: where it fires (> 0).
-        reset: "subtract" (soft) or "zero" (hard).
+        reset: "subtract" (soft), "zero" (hard) or "never".
         detach_reset: whether the gradient stops at the spike that resets.
-        surrogate: the gradient of a spike: "Sigmoid", "ATan", "Triangle" or "Rectangular".
+        surrogate: the gradient of a spike: "Sigmoid", "ATan", "Triangle", "Rectangular" or "Strict".
     """
 
     decay: float | None = None
     decay_input: bool | None = None
     learn_decay: bool | None = None
     threshold: float | None = None
-    reset: Literal["subtract", "zero"] | None = None
+    reset: Literal["subtract", "zero", "never"] | None = None
     detach_reset: bool | None = None
     surrogate: str | None = None
 

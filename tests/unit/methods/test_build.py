@@ -24,8 +24,10 @@ from spikebridge import (
     HybridStem,
     Latency,
     SpikingNetwork,
+    Strict,
     by_subtraction,
     detached,
+    never,
     to_zero,
 )
 from spikebridge.blocks import StepNorm, StepReadout
@@ -115,6 +117,7 @@ PUBLISHED: dict[str, tuple[str, NeuronConfig, Callable[[], Neuron]]] = {
     ),
     "spikformer": ("LIF", NeuronConfig(decay_input=True, reset="zero", detach_reset=True), spikformer_neuron),
     "detached alone": ("LIF", NeuronConfig(detach_reset=True), lambda: LIF(reset=detached(by_subtraction))),
+    "none": ("LIF", NeuronConfig(reset="never", surrogate="Strict"), lambda: LIF(reset=never, surrogate=Strict())),
     "hard alone": ("IF", NeuronConfig(reset="zero"), lambda: IF(reset=to_zero)),
     "learned": ("LIF", NeuronConfig(learn_decay=True), lambda: LIF(learn_decay=True)),
 }
