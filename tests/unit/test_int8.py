@@ -219,6 +219,17 @@ def test_int8_network_says_what_it_kept() -> None:
         to_int8(nn.Sequential(nn.Linear(2, 2)))
 
 
+@torch.no_grad()
+def test_tokens_have_a_level_for_each_channel() -> None:
+    torch.manual_seed(0)
+    tokens = torch.randn(8, 5, 6)
+    ann = nn.Sequential(nn.Linear(6, 12), nn.GELU(), nn.Linear(12, 4)).eval()
+    snn = convert(ann, tokens, members=16).model
+    found = to_int8(snn)
+    assert found.layers == ("2",)
+    assert torch.allclose(found.model(tokens), snn(tokens), atol=0.02)
+
+
 def test_signed_neurons_send_at_most_twice_their_members() -> None:
     torch.manual_seed(0)
     values = torch.randn(16, 6)

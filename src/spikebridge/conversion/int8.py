@@ -111,6 +111,8 @@ def _in_bytes(node: fx.Node, body: fx.GraphModule) -> Int8Layer | str:
         return f"receives up to {most - lowest} spikes in a step; bytes hold {LARGEST_COUNT}"
     level = torch.as_tensor(neuron.spike_value).detach()
     level = level.reshape(-1)[0] if level.numel() == 1 else level
+    if isinstance(layer, nn.Linear) and level.ndim > 1 and level.numel() == level.shape[-1]:
+        level = level.reshape(-1)  # of tokens, whose channels are the last axis
     if level.ndim == 1 and is_flat and isinstance(layer, nn.Linear) and layer.in_features % len(level) == 0:
         level = level.repeat_interleave(layer.in_features // len(level))
     try:
