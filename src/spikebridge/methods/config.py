@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..conversion import Recipe
+from ..core.devices import Precision, fast_precision
 from .bounds import require_at_least, require_known, require_within
 from .model_config import ModelConfig as ModelConfig
 
@@ -171,7 +172,8 @@ class TrainConfig:
         optimiser: how.
         conversion: what the trained ANN is converted to; null converts nothing. SNNs and
             models of hybrid blocks are never converted.
-        precision: of the arithmetic; "bf16-mixed" is faster where the processor knows bfloat16.
+        precision: of the arithmetic; "auto" is "bf16-mixed" where the device knows bfloat16, else "32-true". Records
+            and saved settings have what it came to.
         accelerator: "auto", "cpu", "gpu" or "mps".
         devices: per machine: a number, or "auto".
         num_nodes: number of machines.
@@ -189,7 +191,7 @@ class TrainConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     conversion: ConversionConfig | None = field(default_factory=ConversionConfig)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    precision: Precision | Literal["auto"] = "auto"
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     devices: int | Literal["auto"] = "auto"
     num_nodes: int = 1
@@ -199,6 +201,8 @@ class TrainConfig:
     output: Path = Path("runs")
 
     def __post_init__(self) -> None:
+        if self.precision == "auto":
+            object.__setattr__(self, "precision", fast_precision(self.accelerator))
         if self.conversion is not None and (not self.conversion.neurons or self.model.has_branches):
             object.__setattr__(self, "conversion", None)
         require_at_least("epochs", self.epochs, 1)

@@ -10,11 +10,11 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from ..convex import Polished, polish
+from ..core.devices import device_for
 from ..core.files import whole
 from ..data import Samples
 from ..measure import RunRecord, measure
 from ..training import load_weights
-from ..training.machines import device_for
 from .build import network_for, split_for
 from .config import TrainConfig
 from .reconstruct_config import PolishConfig

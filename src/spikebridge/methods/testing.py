@@ -10,10 +10,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..conversion import convert
+from ..core.devices import device_for
 from ..data import Split
 from ..measure import NetworkResult, bits_of, measure
 from ..training import load_weights
-from ..training.machines import device_for
 from .config import ConversionConfig, TrainConfig
 
 CALIBRATION = 1024

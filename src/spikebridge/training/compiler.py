@@ -6,7 +6,7 @@ import functools
 
 import torch
 
-from .machines import device_for
+from ..core.devices import device_for
 
 
 def compiler_problem(accelerator: str = "auto") -> str | None:

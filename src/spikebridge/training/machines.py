@@ -7,6 +7,8 @@ from typing import Literal
 
 import torch
 
+from ..core.devices import Precision, device_for
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machines:
@@ -24,15 +26,9 @@ class Machines:
     devices: int | Literal["auto"] = "auto"
     num_nodes: int = 1
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    precision: Precision = "32-true"
 
     @property
     def device(self) -> torch.device:
         """The kind of device that computes; the CPU where the accelerator asked for is not there."""
         return device_for(self.accelerator)
-
-
-def device_for(accelerator: str) -> torch.device:
-    """The kind of device that "auto", "cpu", "gpu" or "mps" comes to on this machine."""
-    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return torch.device("cpu") if there is None or accelerator == "cpu" else there

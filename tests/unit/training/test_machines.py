@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from spikebridge.core.devices import device_for, fast_precision
+from spikebridge.methods.config import TrainConfig
 from spikebridge.training import Machines, compiler, compiler_problem
-from spikebridge.training.machines import device_for
 
 
 @pytest.fixture
@@ -28,6 +29,27 @@ def test_the_device_follows_the_accelerator(accelerator: Any, device: str) -> No
 def test_without_an_accelerator_everything_is_the_cpu(accelerator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     assert device_for(accelerator) == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("knows", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_precision_follows_the_processor(knows: bool, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: knows, raising=False)
+    assert fast_precision("cpu") == TrainConfig(name="run", accelerator="cpu").precision == precision
+    assert TrainConfig(name="run", accelerator="cpu", precision="64-true").precision == "64-true"
+
+
+@pytest.mark.parametrize(("knows", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+@pytest.mark.usefixtures("gpu")
+def test_precision_follows_the_accelerator(knows: bool, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: knows)
+    assert fast_precision("auto") == precision
+
+
+def test_where_nobody_says_it_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("mps"))
+    assert fast_precision("auto") == "32-true"
 
 
 @pytest.mark.parametrize(("accelerator", "device"), [("auto", "cuda"), ("cpu", "cpu")])
