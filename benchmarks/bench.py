@@ -35,7 +35,11 @@ SCRIPTS: dict[str, list[list[str]]] = {
         for precision in ("float32", "bf16")
     ],
     "cost_curves": [[]],
+    "at_once": [[]],
+    "compile_cost": [[]],
     "inference_cost": [["--again"]],
+    "int8_cost": [[]],
+    "density": [[]],
     "conversion_cost": [["WEIGHTS"]],
 }
 """Script -> the arguments of each of its runs."""
@@ -109,6 +113,22 @@ def of_conversion() -> Iterator[Claim]:
             yield at_most(what, {"ratio": line["median_ratio"], "quartiles": line["quartiles"]}, 1.5)
 
 
+def of_bytes() -> Iterator[Claim]:
+    """Converted networks in eight bits."""
+    for line in newest("int8_cost", "network", "batch"):
+        if "found" in line:
+            what = f"in eight bits at T = 1: {line['network']}, batch {line['batch']}, against float, both compiled"
+            yield at_most(what, line["found"]["eight bits"], 1.0)
+
+
+def of_compiling() -> Iterator[Claim]:
+    """First steps."""
+    for line in newest("compile_cost", "network"):
+        share = round(line["warm"]["first_s"] / line["cold"]["first_s"], 2)
+        what = f"first compiled step, {line['network']}: cache warm ({line['warm']['first_s']:.0f} s) against cold"
+        yield Claim(what, share, [share, share])
+
+
 def of_import() -> Iterator[Claim]:
     """The import."""
     for line in newest("import_cost"):
@@ -116,11 +136,14 @@ def of_import() -> Iterator[Claim]:
         yield at_most("import spikebridge against import torch (lowest and highest)", ratio, 1.15)
 
 
+CLAIMS = (of_layers, of_steps, of_conversion, of_bytes, of_compiling, of_import)
+
+
 def newest(script: str, *keys: str) -> list[dict[str, Any]]:
     """The last line of each kind."""
     file = RESULTS / f"{script}.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    return list({tuple(str(line[key]) for key in keys): line for line in lines}.values())
+    return list({tuple(str(line.get(key)) for key in keys): line for line in lines}.values())
 
 
 def run(script: str, arguments: list[str], weights: Path | None) -> str:
@@ -152,7 +175,7 @@ def main() -> None:
             each.what,
             (f"{each.ratio:g}", " to ".join(f"{end:g}" for end in each.quartiles), each.bound, holds[each.holds]),
         )
-        for each in itertools.chain(of_layers(), of_steps(), of_conversion(), of_import())
+        for each in itertools.chain(*(claims() for claims in CLAIMS))
     ]
     console.print(terminal_table("Costs as ratios", ["what", "median", "quartiles", "claimed", "holds"], rows))
     for name, problem in problems.items():
