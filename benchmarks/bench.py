@@ -117,7 +117,7 @@ def of_bytes() -> Iterator[Claim]:
     """Converted networks in eight bits."""
     for line in newest("int8_cost", "network", "batch"):
         if "found" in line:
-            what = f"in eight bits at T = 1: {line['network']}, batch {line['batch']}, against float, both compiled"
+            what = f"in eight bits: {line['network']}, batch {line['batch']}, against float, both compiled"
             yield at_most(what, line["found"]["eight bits"], 1.0)
 
 

@@ -12,12 +12,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebridge import IF, QCFS, GroupNeuron, convert, to_int8
+from spikebridge import (
+    IF,
+    LIF,
+    QCFS,
+    Direct,
+    GroupNeuron,
+    Hybrid,
+    Latency,
+    OverTime,
+    SpikingNetwork,
+    adapt,
+    convert,
+    declare_time,
+    to_int8,
+)
 from spikebridge.blocks.int8 import LARGEST_COUNT, Int8Conv2d, Int8Layer, Int8Linear, has_int8_kernels
-from spikebridge.conversion import ConversionError
+from spikebridge.blocks.whole import whole_numbers
+from spikebridge.conversion import ConversionError, Int8Conversion
+from spikebridge.conversion.int8 import _traced as Traced
 from spikebridge.training import compiler_problem
 
 from ..networks import NETWORKS, network
+from .host_networks import SIDE, SPIKING, eager, settled
 
 CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
     "padded": lambda: nn.Conv2d(6, 5, 3, padding=1),
@@ -215,8 +232,10 @@ def test_int8_network_says_what_it_kept() -> None:
 
     own = to_int8(convert(ann, values, neuron=lambda site: Other(threshold=site.threshold)).model)
     assert own.kept["last"] == "how many spikes a Other sends in a step is not known"
-    with pytest.raises(TypeError, match=r"expects a converted network; got Sequential\. Pass convert"):
+    with pytest.raises(ValueError, match=r"expects a spiking network; Sequential has no neuron\. Pass convert"):
         to_int8(nn.Sequential(nn.Linear(2, 2)))
+    with pytest.raises(TypeError, match="expects a spiking network; got str"):
+        to_int8("resnet18")
 
 
 @torch.no_grad()
@@ -282,3 +301,107 @@ def test_qcfs_networks_in_int8_answer_alike() -> None:
 
 def test_kernels_are_there_where_the_suite_says_so() -> None:
     assert has_int8_kernels() == isinstance(in_int8(nn.Linear(2, 2), torch.tensor(1.0))._packed, Tensor)
+
+
+# --- networks trained with neurons -------------------------------------------------------------------------
+
+
+def trained_host(name: str) -> tuple[SpikingNetwork, Tensor]:
+    torch.manual_seed(0)
+    side = 64 if "pools" in name else SIDE
+    network = SpikingNetwork(SPIKING[name](activation=eager), encoder=Direct(time_steps=3))
+    values = torch.rand(4, 3, side, side)
+    return settled(network, values), values
+
+
+def with_rounded_weights(network: nn.Module, found: Int8Conversion) -> nn.Module:
+    """The network with the weights that the bytes stand for, where it has them."""
+    copied = copy.deepcopy(network)
+    body = found.model.body
+    for name in found.layers:
+        owner, _, index = name.rpartition(".")
+        small = body.get_submodule(f"{owner}_int8.{index}")
+        layer = copied.body.get_submodule(name)
+        layer.weight.data = rounded(layer, small, small.level).weight.data.float()
+    return copied
+
+
+@pytest.mark.parametrize("name", SPIKING)
+@torch.no_grad()
+def test_a_trained_network_in_int8_is_the_one_of_rounded_weights(name: str) -> None:
+    network, values = trained_host(name)
+    found = to_int8(network)
+    assert len(found.layers) >= 4
+    by_hand = with_rounded_weights(network, found)
+    assert by_hand(values).std(0).max() > 0
+    # A membrane at its threshold may fall on its other side; on these it does not.
+    assert torch.allclose(found.model(values), by_hand(values), atol=1e-4)
+    assert torch.allclose(without_kernel(found.model)(values), found.model(values), atol=1e-4)
+    assert isinstance(found.model, SpikingNetwork)
+    assert found.model.body.graph is not None
+
+
+@torch.no_grad()
+def test_sums_of_spikes_are_counts_and_sums_with_currents_are_not() -> None:
+    stem, values = "is part of a Stem", "receives values, and not spikes"
+    kept = {name: to_int8(trained_host(name)[0]).kept for name in ("sew-add", "sew-iand", "plain", "ms")}
+    assert kept["sew-add"] == kept["sew-iand"] == kept["plain"] == {"stem.0": stem, "readout.2": values}
+    assert kept["ms"] == kept["plain"] | {"blocks.1.shortcut.0": values}
+
+
+@torch.no_grad()
+def test_an_adapted_network_and_binary_codes_in_int8() -> None:
+    torch.manual_seed(0)
+    host, values = trained_host("sew-add")
+    adapted = adapt(host, 3, encoder=Hybrid(time_steps=3))
+    found = to_int8(adapted)
+    assert found.layers
+    assert "is part of a HybridStem" in found.kept.values()
+    assert torch.allclose(found.model(values), with_rounded_weights(adapted, found)(values), atol=1e-4)
+    body = nn.Sequential(OverTime(nn.Linear(6, 5)), LIF(), OverTime(nn.Linear(5, 2)))
+    for code, layers in ((Latency(time_steps=3), ("0.0", "2.0")), (Direct(time_steps=3), ("2.0",))):
+        assert to_int8(SpikingNetwork(body, encoder=code)).layers == layers
+    small = to_int8(declare_time(body, time_steps=3))
+    train = torch.rand(3, 4, 6)
+    assert torch.allclose(small.model(train), body(train), atol=0.02)
+
+
+def test_a_forward_that_cannot_be_traced_is_named() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.neuron = LIF()
+
+        def forward(self, train: Tensor) -> Tensor:
+            return self.neuron(train) if train.sum() > 0 else train
+
+    with pytest.raises(ValueError, match=r"torch\.fx can trace; Branching is not"):
+        to_int8(Branching())
+
+
+def test_numbers_stay_whole_only_where_they_must() -> None:
+    class Calls(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = LIF(), LIF()
+
+        def forward(self, train: Tensor) -> tuple[Tensor, ...]:
+            one, two = self.one(train), self.two(train)
+            sums = one + two
+            return (
+                sums,
+                one * two,
+                1.0 - one,
+                0.5 - one,
+                one + 0.5,
+                one.mean(0),
+                F.dropout(one),
+                torch.cat([sums, one]),
+            )
+
+    graph = Traced(Calls())
+    known = whole_numbers(graph)
+    returned = next(node for node in graph.graph.nodes if node.op == "output").args[0]
+    assert [None if known.get(node) is None else known[node][1:3] for node in returned] == [
+        *((0, 2), (0, 1), (0, 1), None, None, None, None, (0, 2))
+    ]

@@ -1,4 +1,4 @@
-"""A converted network for inference in eight bits: layers that receive spikes add up whole numbers."""
+"""A spiking network for inference in eight bits: layers that receive spikes add up whole numbers."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.nn import functional as F
 
 from ..blocks.int8 import LARGEST_COUNT, Int8Conv2d, Int8Layer, Int8Linear
+from ..blocks.spiking import SpikingNetwork
+from ..blocks.whole import Whole, after, layers_of, whole_numbers
+from ..core.encoder import Encoder
 from ..core.neuron import Neuron
-from ..core.stock import has_hooks, own_method
-from ..core.time import Folded
-from ..neurons import IF, LIF, GroupNeuron
+from ..core.stock import has_hooks
+from ..core.time import Folded, TimeAxis
 from .network import ConvertedNetwork
 from .nodes import call_names, called
 
 KINDS: dict[type[nn.Module], Callable[..., Int8Layer]] = {nn.Conv2d: Int8Conv2d, nn.Linear: Int8Linear}
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_KEEPING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.MaxPool2d, F.max_pool2d, F.dropout)
-"""What counts pass through as they are, channel by channel."""
-
-_FLATTENING = (nn.Flatten, torch.flatten, "flatten", "view", "reshape")
+VALUES = "receives values, and not spikes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +36,7 @@ class Int8Conversion:
         kept: those that stay as they were, and why.
     """
 
-    model: ConvertedNetwork
+    model: nn.Module
     layers: tuple[str, ...]
     kept: dict[str, str]
 
@@ -48,19 +46,21 @@ class Int8Conversion:
         return "\n".join([*lines, *(f"Kept '{name}': {why}" for name, why in self.kept.items())])
 
 
-def to_int8(network: ConvertedNetwork) -> Int8Conversion:
-    """A converted network whose layers after neurons multiply counts of spikes with weights of eight bits.
+def to_int8(network: nn.Module) -> Int8Conversion:
+    """A spiking network whose layers after neurons multiply counts of spikes with weights of eight bits.
 
     What a neuron sends in a step is a whole number of levels, so these layers need no real numbers: the sums are exact,
     and only the weights are rounded, to 255 values for each output channel (:class:`Int8Layer`). Accuracy has to be
-    measured again. Neurons stay as they are, and so do all layers that receive something else: the first one, what
-    comes after a sum of two branches or an average, or after a maximum of running means (``max_pool="pre"`` has none).
+    measured again. Neurons stay as they are, and so do all layers that receive something else: those of an image, what
+    comes after an average, after a sum of branches whose levels differ, or after a maximum of running means
+    (``max_pool="pre"`` has none).
 
     Args:
-        network: ``convert(...).model``. It is not touched.
+        network: ``convert(...).model``, a ``SpikingNetwork``, or a network from trains to trains. It is not touched.
 
     Raises:
-        TypeError: no converted network.
+        TypeError: no module.
+        ValueError: no neuron; a forward that torch.fx cannot trace.
 
     >>> from spikebridge import convert
     >>> ann = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
@@ -68,52 +68,105 @@ def to_int8(network: ConvertedNetwork) -> Int8Conversion:
     1 of 2 layers in eight bits: 2.
     Kept '0': receives values, and not spikes
     """
-    if not isinstance(network, ConvertedNetwork):
-        raise TypeError(
-            f"to_int8 expects a converted network; got {type(network).__name__}. Pass convert(model, batches).model."
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"to_int8 expects a spiking network; got {type(network).__name__}.")
+    if not any(isinstance(part, Neuron) for part in network.modules()):
+        raise ValueError(
+            f"to_int8 expects a spiking network; {type(network).__name__} has no neuron. Pass convert(model, "
+            f"batches).model, or a network that was trained with neurons."
         )
     copied = copy.deepcopy(network).eval().requires_grad_(False)
-    copied.key = uuid.uuid4().hex  # states of the one are no states of the other
-    body = copied.body
-    names = call_names(body.graph)
-    done, kept = [], {}
+    if isinstance(copied, ConvertedNetwork):
+        copied.key = uuid.uuid4().hex  # states of the one are no states of the other
+        return _lowered(copied.body, encoder=None, whole=copied)
+    body = _traced(copied.body if isinstance(copied, SpikingNetwork) else copied)
+    if not isinstance(copied, SpikingNetwork):
+        return _lowered(body, encoder=None, whole=body)
+    return _lowered(body, encoder=copied.encoder, whole=SpikingNetwork(body, encoder=copied.encoder).eval())
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, TimeAxis) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _traced(body: nn.Module) -> fx.GraphModule:
+    try:
+        return fx.GraphModule(body, _Tracer().trace(body))
+    except Exception as error:  # a forward may raise anything when it is run on proxies
+        raise ValueError(
+            f"to_int8 expects a network that torch.fx can trace; {type(body).__name__} is not: {error}. Keep branches "
+            f"on values out of its forward."
+        ) from error
+
+
+def _lowered(body: fx.GraphModule, *, encoder: Encoder | None, whole: nn.Module) -> Int8Conversion:
+    """Every layer of a body looked at; ``whole`` is the network that the body is in."""
+    sends_bits = encoder is not None and encoder.is_binary
+    inputs = [node for node in body.graph.nodes if node.op == "placeholder"] if sends_bits else []
+    known = whole_numbers(body, inputs=dict.fromkeys(inputs, Whole(torch.tensor(1.0), 0, 1)))
+    unknown = _unknown_neurons(body)
+    names, done, kept = call_names(body.graph), list[str](), dict[str, str]()
     for node in list(body.graph.nodes):
-        if node.op != "call_module" or not isinstance(called(node, body), _LAYERS):
+        module = called(node, body) if node.op == "call_module" else None
+        if not isinstance(module, nn.Module) or not any(isinstance(part, _LAYERS) for part in module.modules()):
             continue
-        found = _in_bytes(node, body)
-        if isinstance(found, str):
-            kept[names[node]] = found
-            continue
-        name = _free_name(body, names[node])
-        body.add_submodule(name, found.eval())
-        node.target = name
-        done.append(names[node])
+        source = node.all_input_nodes[0] if node.all_input_nodes else None
+        received = None if source is None else known.get(source)
+        why = VALUES if source is None or received is not None else unknown.get(source, VALUES)
+        made = _replaced(module, received, why, names[node], done, kept)
+        if made is not module:
+            name = _free_name(body, names[node])
+            body.add_submodule(name, made.eval())
+            node.target = name
     body.delete_all_unused_submodules()
     body.recompile()
-    return Int8Conversion(model=copied, layers=tuple(done), kept=kept)
+    return Int8Conversion(model=whole, layers=tuple(done), kept=kept)
 
 
-def _in_bytes(node: fx.Node, body: fx.GraphModule) -> Int8Layer | str:
+def _replaced(
+    module: nn.Module, whole: Whole | None, why: str, name: str, done: list[str], kept: dict[str, str]
+) -> nn.Module:
+    """A layer or a lifted sequence with what can be in bytes; notes what became of each layer."""
+    if isinstance(module, _LAYERS):
+        found = _in_bytes(module, whole, why)
+        if isinstance(found, str):
+            kept[name] = found
+            return module
+        done.append(name)
+        return found
+    layers = layers_of(module)
+    if layers is None or has_hooks(module):
+        reason = "has hooks" if layers is not None else f"is part of a {type(module).__name__}"
+        kept.update({f"{name}.{own}": reason for own, part in module.named_modules() if isinstance(part, _LAYERS)})
+        return module
+    made = []
+    for index, layer in enumerate(layers):
+        if isinstance(layer, _LAYERS):
+            made.append(_replaced(layer, whole, why, f"{name}.{index}", done, kept))
+        else:
+            inner = {own: part for own, part in layer.named_modules() if isinstance(part, _LAYERS)}
+            kept.update({f"{name}.{index}.{own}": f"is part of a {type(layer).__name__}" for own in inner})
+            made.append(layer)
+        whole = after(layer, whole)
+    return type(module)(*made) if any(a is not b for a, b in zip(made, layers, strict=True)) else module
+
+
+def _in_bytes(layer: nn.Module, whole: Whole | None, why: str) -> Int8Layer | str:
     """What can stand for the layer; or why nothing can."""
-    layer = called(node, body)
-    assert isinstance(layer, nn.Module)
     kind = KINDS.get(type(layer))
     if kind is None:
         return f"no kernel for {type(layer).__name__}"
     if has_hooks(layer):
         return "has hooks"
-    source = _source(node.all_input_nodes[0], body)
-    if isinstance(source, str):
-        return source
-    neuron, is_flat = source
-    lowest, most = _counts(neuron)
-    if most - lowest > LARGEST_COUNT:
-        return f"receives up to {most - lowest} spikes in a step; bytes hold {LARGEST_COUNT}"
-    level = torch.as_tensor(neuron.spike_value).detach()
-    level = level.reshape(-1)[0] if level.numel() == 1 else level
+    if whole is None:
+        return why
+    if whole.most - whole.lowest > LARGEST_COUNT:
+        return f"receives up to {whole.most - whole.lowest} spikes in a step; bytes hold {LARGEST_COUNT}"
+    level, lowest = whole.level, min(whole.lowest, 0)
     if isinstance(layer, nn.Linear) and level.ndim > 1 and level.numel() == level.shape[-1]:
         level = level.reshape(-1)  # of tokens, whose channels are the last axis
-    if level.ndim == 1 and is_flat and isinstance(layer, nn.Linear) and layer.in_features % len(level) == 0:
+    if level.ndim == 1 and whole.is_flat and isinstance(layer, nn.Linear) and layer.in_features % len(level) == 0:
         level = level.repeat_interleave(layer.in_features // len(level))
     try:
         return kind(layer, level=level, lowest=lowest).ready()
@@ -121,46 +174,15 @@ def _in_bytes(node: fx.Node, body: fx.GraphModule) -> Int8Layer | str:
         return str(problem)
 
 
-def _source(node: fx.Node, body: fx.GraphModule) -> tuple[Neuron[Any], bool] | str:
-    """The neuron whose counts arrive, and whether they were flattened on the way; or what arrives instead."""
-    is_flat = False
-    while node.op.startswith("call"):
-        target = called(node, body)
-        if isinstance(target, Folded) and isinstance(target.module, Neuron):
-            return _known(target.module, is_flat)
-        if _is_one_of(target, _FLATTENING) and _keeps_order(node, target):
-            is_flat = True
-        elif not _is_one_of(target, _KEEPING):
-            break
-        node = node.all_input_nodes[0]
-    return "receives values, and not spikes"
-
-
-def _known(neuron: Neuron[Any], is_flat: bool) -> tuple[Neuron[Any], bool] | str:
-    if type(neuron) not in (IF, LIF, GroupNeuron) or own_method(neuron):
-        return f"how many spikes a {type(neuron).__name__} sends in a step is not known"
-    return neuron, is_flat
-
-
-def _counts(neuron: Neuron[Any]) -> tuple[int, int]:
-    """The least and the most spikes of a step."""
-    if not isinstance(neuron, GroupNeuron):
-        return 0, 1
-    return (-neuron.members if neuron.signed else 0), neuron.members
-
-
-def _is_one_of(target: object, kinds: tuple[Any, ...]) -> bool:
-    return type(target) in kinds or (not isinstance(target, nn.Module) and target in kinds)
-
-
-def _keeps_order(node: fx.Node, target: object) -> bool:
-    """Whether every sample becomes one row, channel after channel."""
-    if isinstance(target, nn.Flatten):
-        return (target.start_dim, target.end_dim) == (1, -1)
-    settings = (*node.args[1:], *node.kwargs.values())
-    if target in ("view", "reshape"):
-        return len(settings) == 2 and isinstance(settings[1], int) and settings[1] == -1
-    return settings in ((1,), (1, -1))
+def _unknown_neurons(body: fx.GraphModule) -> dict[fx.Node, str]:
+    """Neurons of which it is not known how many spikes they send in a step, and what to say of that."""
+    found = {}
+    for node in body.graph.nodes:
+        module: Any = called(node, body) if node.op == "call_module" else None
+        neuron = module.module if isinstance(module, Folded) else module
+        if isinstance(neuron, Neuron):
+            found[node] = f"how many spikes a {type(neuron).__name__} sends in a step is not known"
+    return found
 
 
 def _free_name(body: fx.GraphModule, name: str) -> str:
