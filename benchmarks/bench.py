@@ -107,6 +107,8 @@ def of_conversion() -> Iterator[Claim]:
     for line in newest("conversion_cost"):
         ours, jelly = (line["found"][name] for name in ("T = 1, compiled", "SpikingJelly, T = 64"))
         yield inverse("an image, ResNet-20: rate coding at T = 64 against T = 1 here", ours, jelly, 40.0)
+        small = line["found"]["T = 1, eight bits, compiled"]
+        yield inverse("an image, ResNet-20: rate coding at T = 64 against T = 1 in eight bits", small, jelly, 40.0)
     for line in newest("inference_cost", "network", "batch", "how"):
         if line["how"] == "compiled":
             what = f"inference at T = 1: {line['network']}, batch {line['batch']}, against float, both compiled"

@@ -3,7 +3,7 @@
 Not run yet.
 
 CIFAR-10 ResNet-20 with its published weights (see cifar_resnets.py). Here: 16 levels at T = 1, calibrated as in
-cifar_conversion.py, compiled and not. SpikingJelly 2.0: RateCodingRecipe at the 99.9 % quantile, 64 steps, as its
+cifar_conversion.py, compiled and not, and in eight bits. SpikingJelly 2.0: RateCodingRecipe at the 99.9 % quantile, 64 steps, as its
 documentation runs it. Both on the same images, in turn, in one process; medians of ratios within a round. Accuracies
 are of the same test images.
 
@@ -25,7 +25,7 @@ from cifar_conversion import CALIBRATION, spikingjelly
 from cifar_resnets import calibration_and_test, pretrained, with_layers_alone
 from torch import Tensor
 
-from spikebridge import convert
+from spikebridge import convert, to_int8
 from spikebridge.core.allocator import keep_freed_memory
 from spikebridge.measure.record import environment
 
@@ -43,7 +43,12 @@ def networks(folder: Path, calibration: Tensor) -> dict[str, Answer]:
         *_, last = readouts(images)
         return last
 
-    return {"T = 1, compiled": torch.compile(made), "T = 1": made, "SpikingJelly, T = 64": at_the_end}
+    return {
+        "T = 1, compiled": torch.compile(made),
+        "T = 1": made,
+        "T = 1, eight bits, compiled": torch.compile(to_int8(made).model),
+        "SpikingJelly, T = 64": at_the_end,
+    }
 
 
 @torch.no_grad()

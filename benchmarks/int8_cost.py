@@ -2,10 +2,9 @@
 
 The float network, its conversion at T = 1 with 16 levels, and that in eight bits (`to_int8`), all compiled, channels
 last, on one thread, in turn in one process: medians of ratios within a round. CIFAR ResNet-20, torchvision's resnet18
-and mobilenet_v2 at 224, batches of 1 and 32; random weights, which cost what trained ones do. Likewise a SEW ResNet-18 as
-it is trained, T = 4, 32x32: in float32, in bfloat16 by autocast, and in eight bits. With --weights, the
-accuracy of the four published CIFAR-10 ResNets on all 10,000 test images before and after, calibrated as in
-cifar_conversion.py.
+and mobilenet_v2 at 224, batches of 1 and 32; random weights, which cost what trained ones do. Likewise a SEW ResNet-18
+as it is trained, T = 4, 32x32: in float32, in bfloat16 by autocast, and in eight bits. With --weights, the accuracy of
+the four published CIFAR-10 ResNets on all 10,000 test images before and after, calibrated as in cifar_conversion.py.
 
 Appends to results/int8_cost.jsonl. Run: python benchmarks/int8_cost.py [--weights FOLDER] [--rounds 15] [--no-times]
 """
