@@ -3,9 +3,9 @@
 Not run yet.
 
 CIFAR-10 ResNet-20 with its published weights (see cifar_resnets.py). Here: 16 levels at T = 1, calibrated as in
-cifar_conversion.py, compiled and not, and in eight bits. SpikingJelly 2.0: RateCodingRecipe at the 99.9 % quantile, 64 steps, as its
-documentation runs it. Both on the same images, in turn, in one process; medians of ratios within a round. Accuracies
-are of the same test images.
+cifar_conversion.py, compiled and not, and in eight bits. SpikingJelly 2.0: RateCodingRecipe at the 99.9 % quantile, 64
+steps, as its documentation runs it. Both on the same images, in turn, in one process; medians of ratios within a round.
+Accuracies are of the same test images.
 
 Appends a line to results/conversion_cost.jsonl. Needs requirements.txt, the weights and CIFAR-10.
 Run: python benchmarks/conversion_cost.py WEIGHTS_FOLDER [--test 500] [--batch 100] [--rounds 5] [--threads 2]
