@@ -137,6 +137,10 @@ def test_int8_layer_refuses_what_it_cannot_compute() -> None:
         in_int8(nn.Conv2d(6, 2, 3, padding=1, padding_mode="circular"), torch.tensor(1.0))
     with pytest.raises(ValueError, match="32 bits; got 140000 inputs"):
         in_int8(nn.Linear(140_000, 1), torch.tensor(1.0))
+    wrong = nn.Linear(6, 2)
+    wrong.weight.data[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="expects finite weights; got NaN"):
+        in_int8(wrong, torch.tensor(1.0))
     with pytest.raises(RuntimeError, match="is for inference"):
         in_int8(nn.Linear(6, 2), torch.tensor(1.0))(torch.ones(1, 6, requires_grad=True))
 
@@ -405,3 +409,36 @@ def test_numbers_stay_whole_only_where_they_must() -> None:
     assert [None if known.get(node) is None else known[node][1:3] for node in returned] == [
         *((0, 2), (0, 1), (0, 1), None, None, None, None, (0, 2))
     ]
+
+
+class Changing(nn.Module):
+    """Changes what its neuron sent, under a name that the change is not seen by."""
+
+    def __init__(self, change: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.neuron, self.head, self.change = LIF(threshold=0.2), OverTime(nn.Linear(6, 3)), change
+
+    def forward(self, train: Tensor) -> Tensor:
+        spikes = self.neuron(train)
+        self.change(spikes)
+        return self.head(spikes)
+
+
+@pytest.mark.parametrize("change", [lambda s: s.add_(0.5), lambda s: torch.relu_(s)])
+@torch.no_grad()
+def test_what_is_changed_in_place_is_not_taken_for_spikes(change: Callable[[Tensor], object]) -> None:
+    torch.manual_seed(0)
+    network, train = Changing(change), torch.rand(3, 4, 6)
+    found = to_int8(network)
+    assert found.layers == ()
+    assert torch.allclose(found.model(train), network(train))
+
+
+@torch.no_grad()
+def test_an_int8_network_made_narrow_or_wide_computes_the_same() -> None:
+    torch.manual_seed(0)
+    body = nn.Sequential(OverTime(nn.Linear(6, 5)), LIF(threshold=0.3), OverTime(nn.Linear(5, 2))).eval()
+    small, train = to_int8(body).model, torch.rand(3, 4, 6)
+    expected = small(train)
+    assert torch.allclose(copy.deepcopy(small).double()(train.double()).float(), expected, atol=FLOAT_TOLERANCE)
+    assert copy.deepcopy(small).bfloat16()(train.bfloat16()).shape == expected.shape

@@ -36,7 +36,8 @@ class Int8Layer(nn.Module, ABC):
 
     Shapes:  those of the layer; values are multiples of the level.
     Raises:
-        ValueError: a level of another shape; so many inputs that a sum could pass 2^31.
+        ValueError: a level of another shape; weights that are not finite; so many inputs that a sum
+            could pass 2^31.
         RuntimeError: values that need a gradient.
     """
 
@@ -52,6 +53,8 @@ class Int8Layer(nn.Module, ABC):
         if rows.shape[1] * LARGEST_COUNT * LARGEST_WEIGHT > LARGEST_SUM:
             raise ValueError(f"{type(self).__name__} adds up in 32 bits; got {rows.shape[1]} inputs to a sum.")
         largest = rows.abs().amax(1)
+        if not bool(torch.isfinite(largest).all()):
+            raise ValueError(f"{type(self).__name__} expects finite weights; got NaN or an infinite one.")
         scale = torch.where(largest > 0, largest, 1.0) / LARGEST_WEIGHT
         whole = torch.round(weight / scale.reshape(-1, *[1] * (weight.ndim - 1)))
         self.lowest = lowest
@@ -85,7 +88,8 @@ class Int8Layer(nn.Module, ABC):
                 f"the network under torch.no_grad(), or train the one it was made of."
             )
         counts = torch.round(values * self._per_level(values))
-        if self._packed is not None and values.device.type == "cpu" and values.dtype == torch.float32:
+        is_single = values.dtype == self.scale.dtype == torch.float32
+        if self._packed is not None and values.device.type == "cpu" and is_single:
             return self.kernel((counts - self.lowest).to(torch.uint8), self._packed)
         sums = self.dense(counts, self.weight.to(counts.dtype))
         found = sums * self._along_outputs(self.scale.to(counts.dtype))

@@ -18,8 +18,8 @@ from ..neurons import IF, LIF, AdaptiveLIF, GroupNeuron
 _KEEPING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 _KEEPING_CALLS = (F.max_pool1d, F.max_pool2d, F.max_pool3d, F.dropout, "contiguous", "clone", "detach")
 _FLATTENING = (torch.flatten, "flatten", "view", "reshape", "unflatten", "transpose", "permute")
-_SUMS = (operator.add, operator.iadd, torch.add, "add")
-_PRODUCTS = (operator.mul, operator.imul, torch.mul, "mul")
+_SUMS = (operator.add, torch.add, "add")
+_PRODUCTS = (operator.mul, torch.mul, "mul")
 _DIFFERENCES = (operator.sub, torch.sub)
 
 
@@ -46,10 +46,22 @@ def whole_numbers(owner: fx.GraphModule, *, inputs: Mapping[fx.Node, Whole] | No
     for node in owner.graph.nodes:
         if node.op.startswith("call"):
             target = owner.get_submodule(str(node.target)) if node.op == "call_module" else node.target
+            if _changes_in_place(target, node) and any(each in found for each in node.all_input_nodes):
+                found.clear()  # and everything that shares memory with what is changed
+                continue
             whole = _module(target, node, found) if isinstance(target, nn.Module) else _call(target, node, found)
             if whole is not None:
                 found[node] = whole
     return found
+
+
+def _changes_in_place(target: Any, node: fx.Node) -> bool:
+    if isinstance(target, nn.Module):
+        return any(getattr(part, "inplace", False) is True for part in target.modules())
+    if isinstance(target, str):
+        return target.endswith("_") and not target.endswith("__")
+    in_place = target in (operator.iadd, operator.imul, operator.isub, operator.setitem)
+    return in_place or node.kwargs.get("inplace") is True or getattr(target, "__name__", "").endswith("_")
 
 
 def layers_of(module: nn.Module) -> Sequence[nn.Module] | None:
