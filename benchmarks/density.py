@@ -43,7 +43,7 @@ def drawn(shape: tuple[int, ...], density: float) -> Tensor:
 
 def linear_ways(spikes: Tensor, layer: nn.Linear) -> dict[str, Callable[[], Tensor]]:
     """Everything that multiplies by a matrix."""
-    small = Int8Linear(layer, level=torch.tensor(1.0)).ready()
+    small = Int8Linear(layer, level=torch.tensor(1.0)).ready().eval()
     narrow, narrow_spikes = copy.deepcopy(layer).bfloat16(), spikes.bfloat16()
     weight, made = layer.weight.t().contiguous(), spikes.to_sparse_csr()
     return {
@@ -58,7 +58,7 @@ def linear_ways(spikes: Tensor, layer: nn.Linear) -> dict[str, Callable[[], Tens
 def conv_ways(spikes: Tensor, layer: nn.Conv2d) -> dict[str, Callable[[], Tensor]]:
     """Everything that convolves, channels last."""
     spikes = spikes.contiguous(memory_format=torch.channels_last)
-    narrow_spikes, small = spikes.bfloat16(), Int8Conv2d(layer, level=torch.tensor(1.0)).ready()
+    narrow_spikes, small = spikes.bfloat16(), Int8Conv2d(layer, level=torch.tensor(1.0)).ready().eval()
     weight = layer.weight.data.contiguous(memory_format=torch.channels_last)
     narrow_weight = weight.bfloat16()
     return {

@@ -95,3 +95,19 @@ def test_compiled_it_is_the_loop() -> None:
     neuron, x = GroupNeuron(members=16), torch.rand(4, 8)
     compiled = torch.compile(lambda x: run_at_once(neuron, x)[0], fullgraph=True)
     assert torch.equal(compiled(x), run(neuron, x)[0])
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+@pytest.mark.parametrize("neuron", [LIF(reset=never), GroupNeuron(members=4)], ids=["LIF", "Group"])
+def test_what_is_not_finite_harms_nothing_else(neuron: Neuron, wrong: float) -> None:
+    x = torch.rand(6, 3)
+    x[3, 1], x[2, 0] = wrong, 5.0
+    train, found = run(neuron, x)[0], run_at_once(neuron, x)[0]
+    assert torch.equal(torch.nan_to_num(found, -1), torch.nan_to_num(train, -1))
+
+
+def test_autocast_does_not_narrow_the_sums() -> None:
+    neuron, x = LIF(decay=0.95, reset=never), torch.rand(64, 500) * 0.2
+    plain = run_at_once(neuron, x)[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(run_at_once(neuron, x)[0], plain)

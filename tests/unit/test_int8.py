@@ -64,7 +64,7 @@ def times_level(counts: Tensor, level: Tensor) -> Tensor:
 
 def in_int8(layer: nn.Module, level: Tensor, lowest: int = 0) -> Int8Layer:
     kind = Int8Conv2d if isinstance(layer, nn.Conv2d) else Int8Linear
-    return kind(layer, level=level, lowest=lowest).ready()
+    return kind(layer, level=level, lowest=lowest).ready().eval()
 
 
 def without_kernel(module: nn.Module) -> nn.Module:
@@ -442,3 +442,136 @@ def test_an_int8_network_made_narrow_or_wide_computes_the_same() -> None:
     expected = small(train)
     assert torch.allclose(copy.deepcopy(small).double()(train.double()).float(), expected, atol=FLOAT_TOLERANCE)
     assert copy.deepcopy(small).bfloat16()(train.bfloat16()).shape == expected.shape
+
+
+# --- what must not be taken for counts, and what must not be lost --------------------------------------------
+
+
+def equal_to_source(network: nn.Module, values: Tensor, **settings: object) -> Int8Conversion:
+    """The difference from the source is that of rounded weights, a share of the outputs' spread."""
+    found = to_int8(network)
+    with torch.no_grad():
+        source, small = network.eval()(values), found.model(values)
+    assert (small - source).abs().max() <= 0.06 * source.std(), (found, (small - source).abs().max())
+    return found
+
+
+def test_layers_that_occur_twice_in_a_lifted_sequence_stay() -> None:
+    torch.manual_seed(0)
+    relu, linear = nn.ReLU(), nn.Linear(6, 6)
+    body = nn.Sequential(LIF(threshold=0.3), OverTime(linear, relu, linear, relu, nn.Linear(6, 3)))
+    assert equal_to_source(body, torch.rand(3, 16, 6)).layers == ("1.0",)
+
+
+class Rows(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return values.reshape(values.shape[0], -1)
+
+
+@pytest.mark.parametrize("flatten", [nn.Flatten(), Rows()])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.GELU])
+def test_levels_of_tokens_do_not_survive_flattening(activation: type[nn.Module], flatten: nn.Module) -> None:
+    torch.manual_seed(0)
+    tokens = torch.randn(16, 5, 6) * torch.tensor([1.0, 1, 9, 1, 1, 4])
+    ann = nn.Sequential(nn.Linear(6, 6), activation(), flatten, nn.Linear(30, 4)).eval()
+    equal_to_source(convert(ann, tokens, members=16).model, tokens)
+
+
+def test_levels_of_channels_are_not_those_of_another_axis() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(16, 6, 5, 6)
+    ann = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.ReLU(), nn.Linear(6, 3)).eval()
+    found = to_int8(convert(ann, images, members=16).model)
+    if found.layers:
+        with pytest.raises(ValueError, match="expects rows"):
+            found.model(images)
+
+
+def test_pools_over_channels_end_what_is_known() -> None:
+    torch.manual_seed(0)
+    threshold = torch.linspace(0.2, 3.0, 6)
+    for level, layers in ((threshold, ()), (1.0, ("1.1",))):
+        body = nn.Sequential(GroupNeuron(threshold=level), OverTime(nn.MaxPool1d(3, 1, 1), nn.Linear(6, 3)))
+        assert equal_to_source(body, torch.rand(3, 16, 6)).layers == layers
+
+
+def test_counts_far_from_zero_do_not_fit() -> None:
+    class Far(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.neuron, self.head = LIF(), OverTime(nn.Linear(6, 3))
+
+        def forward(self, train: Tensor) -> Tensor:
+            return self.head(300 - self.neuron(train))
+
+    assert to_int8(Far()).kept == {"head.0": "receives up to 300 spikes in a step; bytes hold 128"}
+
+
+@pytest.mark.parametrize("place", ["0", "1", "2.0"])
+def test_hooks_before_a_layer_end_what_is_known(place: str) -> None:
+    body = nn.Sequential(LIF(threshold=0.3), nn.Identity(), OverTime(nn.Identity(), nn.Linear(6, 3)))
+    body.get_submodule(place).register_forward_hook(lambda module, args, output: 0.3 * output)
+    assert equal_to_source(body, torch.rand(3, 16, 6)).layers == ()
+
+
+def test_hooks_on_the_whole_network_are_refused() -> None:
+    body = nn.Sequential(LIF(), OverTime(nn.Linear(6, 3)))
+    body.register_forward_hook(lambda module, args, output: 0.3 * output)
+    for hooked in (body, SpikingNetwork(body, encoder=Direct(time_steps=3))):
+        with pytest.raises(ValueError, match="without hooks on the whole of it"):
+            to_int8(hooked)
+
+
+def test_a_network_class_of_ones_own_keeps_its_forward() -> None:
+    class Softened(SpikingNetwork):
+        def forward(self, values: Tensor) -> Tensor:
+            return super().forward(values).softmax(-1)
+
+    torch.manual_seed(0)
+    body = nn.Sequential(OverTime(nn.Linear(6, 8)), LIF(threshold=0.3), OverTime(nn.Linear(8, 3)))
+    found = equal_to_source(Softened(body, encoder=Direct(time_steps=3)), torch.rand(16, 6))
+    assert type(found.model) is Softened
+    with pytest.raises(ValueError, match=r"whose leading axis is 2"):
+        found.model.body(torch.rand(2, 4, 6))
+
+
+def test_a_second_name_of_what_is_changed_is_seen() -> None:
+    class Aliased(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.neuron, self.head = LIF(threshold=0.2), OverTime(nn.Linear(6, 3))
+
+        def forward(self, train: Tensor) -> Tensor:
+            spikes = self.neuron(train)
+            alias = spikes
+            alias *= 0.3
+            return self.head(spikes)
+
+    torch.manual_seed(0)
+    assert equal_to_source(Aliased(), torch.rand(3, 16, 6)).layers == ()
+
+
+def test_nan_stays_nan_in_its_sample_alone() -> None:
+    small = in_int8(nn.Linear(6, 2), torch.tensor(1.0))
+    values = torch.ones(3, 6)
+    values[1, 2] = torch.nan
+    assert small(values).isnan().any(1).tolist() == [False, True, False]
+
+
+def test_int8_layers_refuse_training_and_take_empty_batches() -> None:
+    small = in_int8(nn.Linear(6, 2), torch.tensor(1.0))
+    assert small(torch.ones(0, 4, 6)).shape == (0, 4, 2)
+    with pytest.raises(RuntimeError, match=r"training mode\. Call \.eval"):
+        small.train()(torch.ones(1, 6))
+
+
+def test_looking_for_kernels_leaves_random_numbers_alone() -> None:
+    torch.manual_seed(0)
+    has_int8_kernels.cache_clear()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = has_int8_kernels()
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    has_int8_kernels.cache_clear()
+    assert torch.equal(torch.rand(3), drawn)
+    assert has_int8_kernels() == found

@@ -148,10 +148,10 @@ def _check_seen(model: nn.Module, seen: Seen, time_steps: int, batch: Tensor | N
                 f"{steps} steps when the network was given the batch. Pass the same T to both: settings per step hold "
                 f"for one T."
             )
-    if makes_values and seen.rank is not None and batch is not None and seen.rank > batch.ndim:
+    if makes_values and seen.first is not None and batch is not None and seen.first[1:] == batch.shape:
         raise ValueError(
             f"adapt was given an encoder for {type(model).__name__}, which takes values and makes the train itself: "
-            f"'{names[seen.order[0]]}' took {seen.rank} axes where the batch has {batch.ndim}. Take out what repeats "
+            f"'{names[seen.order[0]]}' took a train of shape {tuple(seen.first)}, the batch at every step. Take out what repeats "
             f"the values there, so that it takes trains; or leave encoder out."
         )
 

@@ -24,19 +24,20 @@ class Seen:
         order: the modules that take trains, one entry a call.
         units: the shapes of what arrived at each neuron, without time and batch.
         steps: the length of the last train that arrived at each.
-        rank: the number of axes of what arrived first.
+        first: the shape of what arrived first.
     """
 
     order: list[TimeAxis] = field(default_factory=list)
     units: dict[Neuron[Any], set[tuple[int, ...]]] = field(default_factory=dict)
     steps: dict[TimeAxis, int] = field(default_factory=dict)
-    rank: int | None = None
+    first: torch.Size | None = None
 
-    def __call__(self, module: TimeAxis, args: tuple[SpikeTrain, ...]) -> None:
+    def __call__(self, module: TimeAxis, args: tuple[SpikeTrain, ...], kwargs: dict[str, SpikeTrain]) -> None:
         """Note a call; a hook before forwards."""
+        args = (*args, *kwargs.values())
         self.order.append(module)
         self.steps[module] = args[0].shape[0]
-        self.rank = self.rank or args[0].ndim
+        self.first = self.first or args[0].shape
         if isinstance(module, Neuron):
             self.units.setdefault(module, set()).add(tuple(args[0].shape[2:]))
 
@@ -45,7 +46,11 @@ class Seen:
 def watching(network: nn.Module) -> Iterator[Seen]:
     """Note every call inside the block; the network is left as it was."""
     seen = Seen()
-    handles = [part.register_forward_pre_hook(seen) for part in network.modules() if isinstance(part, TimeAxis)]
+    handles = [
+        part.register_forward_pre_hook(seen, with_kwargs=True)
+        for part in network.modules()
+        if isinstance(part, TimeAxis)
+    ]
     try:
         yield seen
     finally:

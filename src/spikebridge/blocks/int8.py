@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.shapes import Value, along_channels
+from ..core.shapes import Value, along_channels, at_least_float32
 
 LARGEST_WEIGHT = 127
 LARGEST_COUNT = 128
@@ -38,7 +38,10 @@ class Int8Layer(nn.Module, ABC):
     Raises:
         ValueError: a level of another shape; weights that are not finite; so many inputs that a sum
             could pass 2^31.
-        RuntimeError: values that need a gradient.
+        RuntimeError: values that need a gradient; training mode.
+
+    Attributes:
+        takes_rows: levels belong to axis 1 of a step, so that a linear layer may take rows only.
     """
 
     weight: Tensor
@@ -57,7 +60,7 @@ class Int8Layer(nn.Module, ABC):
             raise ValueError(f"{type(self).__name__} expects finite weights; got NaN or an infinite one.")
         scale = torch.where(largest > 0, largest, 1.0) / LARGEST_WEIGHT
         whole = torch.round(weight / scale.reshape(-1, *[1] * (weight.ndim - 1)))
-        self.lowest = lowest
+        self.lowest, self.takes_rows = lowest, False
         self.register_buffer("weight", whole.to(torch.int8))
         self.register_buffer("scale", scale.float())
         self.register_buffer("level", level.detach().clone())
@@ -87,13 +90,30 @@ class Int8Layer(nn.Module, ABC):
                 f"{type(self).__name__} is for inference, and counts have no gradient; got values that need one. Call "
                 f"the network under torch.no_grad(), or train the one it was made of."
             )
-        counts = torch.round(values * self._per_level(values))
+        if self.training:
+            raise RuntimeError(f"{type(self).__name__} is for inference; got a network in training mode. Call .eval().")
+        if self.takes_rows and values.ndim != 2:
+            raise ValueError(
+                f"{type(self).__name__} has a level for each entry of axis 1, and expects rows [batch, features]; got "
+                f"shape {tuple(values.shape)}. Convert with granularity='layer'."
+            )
         is_single = values.dtype == self.scale.dtype == torch.float32
-        if self._packed is not None and values.device.type == "cpu" and is_single:
-            return self.kernel((counts - self.lowest).to(torch.uint8), self._packed)
-        sums = self.dense(counts, self.weight.to(counts.dtype))
-        found = sums * self._along_outputs(self.scale.to(counts.dtype))
-        return found if self.bias is None else found + self._along_outputs(self.bias.to(counts.dtype))
+        if self._packed is None or values.device.type != "cpu" or not is_single or values.numel() == 0:
+            return self._as_floats(values)
+        counts = torch.round(values * self._per_level(values))
+        found = self.kernel((counts - self.lowest).to(torch.uint8), self._packed)
+        # A byte cannot be NaN: a sample that had one gets it back, as it does from every other layer.
+        lost = 0.0 * counts.flatten(1).sum(1)
+        return found + lost.reshape(-1, *[1] * (found.ndim - 1))
+
+    def _as_floats(self, values: Value) -> Value:
+        """The same whole numbers, multiplied as floats."""
+        wide = at_least_float32(values.dtype)
+        with torch.autocast(values.device.type, enabled=False):
+            values = values.to(wide)
+            sums = self.dense(torch.round(values * self._per_level(values)), self.weight.to(wide))
+            found = sums * self._along_outputs(self.scale.to(wide))
+            return found if self.bias is None else found + self._along_outputs(self.bias.to(wide))
 
     def ready(self) -> Int8Layer:
         """Choose the way to compute, anew after the weights have changed; return the layer."""
@@ -122,7 +142,7 @@ class Int8Linear(Int8Layer):
     """:class:`Int8Layer` of an ``nn.Linear``: [..., inputs] -> [..., outputs].
 
     >>> layer = nn.Linear(3, 2)
-    >>> small = Int8Linear(layer, level=torch.tensor(0.25)).ready()
+    >>> small = Int8Linear(layer, level=torch.tensor(0.25)).ready().eval()
     >>> counts = torch.tensor([[0.0, 4.0, 1.0]])
     >>> torch.allclose(small(0.25 * counts), layer(0.25 * counts), atol=0.01)
     True
@@ -217,16 +237,24 @@ def _(counts: Tensor, packed: Tensor, scale: Tensor, zero_points: Tensor, bias: 
 @cache
 def has_int8_kernels() -> bool:
     """Whether this PyTorch multiplies bytes on this processor, and rightly so: found out by trying."""
-    layer = nn.Conv2d(2, 3, 3, padding=1)
-    small = Int8Conv2d(layer, level=torch.tensor(0.5), lowest=-1)
-    counts = torch.arange(64.0).reshape(1, 2, 4, 8) % 4 - 1
-    with torch.no_grad():
-        dense = small(0.5 * counts)
+    made: Any = nn.utils.skip_init
+    conv = _with_known_weights(made(nn.Conv2d, 2, 3, 3, padding=1, dtype=torch.float32))
+    small = Int8Conv2d(conv, level=torch.tensor(0.5), lowest=-1).eval()
+    linear = _with_known_weights(made(nn.Linear, 4, 2, dtype=torch.float32))
+    pairs = Int8Linear(linear, level=torch.tensor(1.0)).eval()
+    counts = torch.arange(64, dtype=torch.float32).reshape(1, 2, 4, 8) % 4 - 1
+    most = torch.full((1, 4), float(LARGEST_COUNT), dtype=torch.float32)
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
         try:
             fast = small.kernel((counts + 1).to(torch.uint8), small.pack())
-            pairs = Int8Linear(nn.Linear(4, 2), level=torch.tensor(1.0))
-            most = torch.full((1, 4), float(LARGEST_COUNT))
             equal = torch.allclose(pairs.kernel(most.to(torch.uint8), pairs.pack()), pairs(most), rtol=1e-5)
+            return equal and torch.allclose(fast, small(0.5 * counts), rtol=1e-5, atol=1e-6)
         except (RuntimeError, AttributeError, NotImplementedError):
             return False
-    return equal and torch.allclose(fast, dense, rtol=1e-5, atol=1e-6)
+
+
+def _with_known_weights(layer: Any) -> Any:
+    """Drawn by nobody: asking must not move the random numbers of whoever asks."""
+    for parameter in layer.parameters():
+        parameter.data = torch.linspace(-1, 1, parameter.numel(), dtype=torch.float32).reshape(parameter.shape)
+    return layer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,13 +12,15 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from ..core.neuron import Neuron
-from ..core.stock import own_method
+from ..core.stock import has_hooks, own_method
 from ..core.time import EachStep, Folded, OverTime
 from ..neurons import IF, LIF, AdaptiveLIF, GroupNeuron
 
-_KEEPING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
-_KEEPING_CALLS = (F.max_pool1d, F.max_pool2d, F.max_pool3d, F.dropout, "contiguous", "clone", "detach")
+_KEEPING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+_KEEPING_CALLS = (F.dropout, "contiguous", "clone", "detach")
+_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, F.max_pool1d, F.max_pool2d, F.max_pool3d)
 _FLATTENING = (torch.flatten, "flatten", "view", "reshape", "unflatten", "transpose", "permute")
+IN_PLACE = (operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.iand, operator.ior)
 _SUMS = (operator.add, torch.add, "add")
 _PRODUCTS = (operator.mul, torch.mul, "mul")
 _DIFFERENCES = (operator.sub, torch.sub)
@@ -26,7 +29,7 @@ _DIFFERENCES = (operator.sub, torch.sub)
 class Whole(NamedTuple):
     """A tensor whose every entry is a whole number of levels."""
 
-    level: Tensor  # [], or [channels] of axis 1 of a step
+    level: Tensor  # []; [channels] of axis 1 of a step; or of the rank of a unit
     lowest: int  # the least number
     most: int  # the largest
     is_flat: bool = False  # a sample is one row, channel after channel
@@ -46,8 +49,8 @@ def whole_numbers(owner: fx.GraphModule, *, inputs: Mapping[fx.Node, Whole] | No
     for node in owner.graph.nodes:
         if node.op.startswith("call"):
             target = owner.get_submodule(str(node.target)) if node.op == "call_module" else node.target
-            if _changes_in_place(target, node) and any(each in found for each in node.all_input_nodes):
-                found.clear()  # and everything that shares memory with what is changed
+            if _changes_in_place(target, node):
+                found.clear()  # whatever shares memory with what is changed
                 continue
             whole = _module(target, node, found) if isinstance(target, nn.Module) else _call(target, node, found)
             if whole is not None:
@@ -57,30 +60,49 @@ def whole_numbers(owner: fx.GraphModule, *, inputs: Mapping[fx.Node, Whole] | No
 
 def _changes_in_place(target: Any, node: fx.Node) -> bool:
     if isinstance(target, nn.Module):
-        return any(getattr(part, "inplace", False) is True for part in target.modules())
+        lifted = layers_of(target) or [target]
+        until = next((place for place, part in enumerate(lifted) if hasattr(part, "weight")), len(lifted))
+        return any(getattr(part, "inplace", False) is True for each in lifted[:until] for part in each.modules())
     if isinstance(target, str):
         return target.endswith("_") and not target.endswith("__")
-    in_place = target in (operator.iadd, operator.imul, operator.isub, operator.setitem)
+    in_place = target in IN_PLACE or target is operator.setitem or "out" in node.kwargs
     return in_place or node.kwargs.get("inplace") is True or getattr(target, "__name__", "").endswith("_")
 
 
 def layers_of(module: nn.Module) -> Sequence[nn.Module] | None:
     """The layers that a lifted sequence calls one after another; None where something else happens in it."""
     is_plain = type(module) in (OverTime, EachStep)
-    return list(module.children()) if is_plain else None
+    return list(module) if is_plain and isinstance(module, nn.Sequential) else None
 
 
 def after(layer: nn.Module, whole: Whole | None) -> Whole | None:
     """What a stateless layer makes of whole numbers; None where they end."""
-    if whole is None or type(layer) in _KEEPING:
+    if whole is None or has_hooks(layer):
+        return None
+    if type(layer) in _KEEPING:
         return whole
+    if type(layer) in _POOLS:
+        return _pooled(type(layer), whole)
     if type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
-        return whole._replace(is_flat=True)
+        return _as_row(whole)
     return None
+
+
+def _pooled(kind: object, whole: Whole) -> Whole | None:
+    """Maxima within channels; of a pool whose axes may be those of the levels nothing is known."""
+    is_within = kind in (nn.MaxPool2d, F.max_pool2d) and whole.level.ndim == 1 and not whole.is_flat
+    return whole if whole.level.ndim == 0 or is_within else None
+
+
+def _as_row(whole: Whole) -> Whole | None:
+    """A sample as one row; the levels of a unit's own rank lie otherwise in it."""
+    return whole._replace(is_flat=True) if whole.level.ndim <= 1 else None
 
 
 def _module(module: nn.Module, node: fx.Node, found: Mapping[fx.Node, Whole]) -> Whole | None:
     neuron = module.module if isinstance(module, Folded) else module
+    if has_hooks(module):
+        return None
     if isinstance(neuron, Neuron):
         return sent_by(neuron)
     whole = found.get(node.all_input_nodes[0]) if node.all_input_nodes else None
@@ -91,7 +113,9 @@ def _module(module: nn.Module, node: fx.Node, found: Mapping[fx.Node, Whole]) ->
 
 def sent_by(neuron: Neuron[Any]) -> Whole | None:
     """What a neuron sends in a step; None of one whose largest number is not known."""
-    if type(neuron) not in (IF, LIF, AdaptiveLIF, GroupNeuron) or own_method(neuron):
+    is_known = type(neuron) in (IF, LIF, AdaptiveLIF, GroupNeuron) and not {"step", "forward"} & set(vars(neuron))
+    surrogate = getattr(neuron, "surrogate", None)
+    if not is_known or has_hooks(neuron) or (surrogate is not None and own_method(surrogate, "__call__")):
         return None
     level = torch.as_tensor(neuron.spike_value).detach()
     level = level.reshape(()) if level.numel() == 1 else level
@@ -108,6 +132,8 @@ def _call(target: Any, node: fx.Node, found: Mapping[fx.Node, Whole]) -> Whole |
     if target in _KEEPING_CALLS:
         draws = target is F.dropout and _setting(node, 2, "training", default=True) is not False
         return first if isinstance(first, Whole) and not draws else None
+    if target in _POOLS:
+        return _pooled(target, first) if isinstance(first, Whole) else None
     if target in _FLATTENING and isinstance(first, Whole):
         return _flattened(target, node, first)
     if len(parts) != 2 or node.kwargs:
@@ -130,7 +156,7 @@ def _pair(target: Any, one: Any, other: Any) -> Whole | None:
         return Whole(one.level * other.level, min(ends), max(ends))
     if target in _DIFFERENCES and isinstance(one, int | float) and isinstance(other, Whole):
         count = one / other.level if other.level.ndim == 0 else torch.tensor(0.5)
-        if count == count.round():
+        if math.isfinite(one) and count == count.round():
             return Whole(other.level, int(count) - other.most, int(count) - other.lowest)
     return None
 
@@ -150,8 +176,8 @@ def _are_alike(parts: Sequence[Whole]) -> bool:
 def _flattened(target: Any, node: fx.Node, whole: Whole) -> Whole | None:
     if whole.level.ndim == 0:
         return whole
-    settings = (*node.args[1:], *node.kwargs.values())
-    keeps = settings in ((1,), (1, -1)) if target in (torch.flatten, "flatten") else False
-    if target in ("view", "reshape"):
-        keeps = len(settings) == 2 and isinstance(settings[1], int) and settings[1] == -1
-    return whole._replace(is_flat=True) if keeps else None
+    if target in (torch.flatten, "flatten"):
+        ends = _setting(node, 1, "start_dim", default=0), _setting(node, 2, "end_dim", default=-1)
+        return _as_row(whole) if ends == (1, -1) else None
+    is_row = target in ("view", "reshape") and not node.kwargs and len(node.args) == 3
+    return _as_row(whole) if is_row and isinstance(node.args[2], int) and node.args[2] == -1 else None

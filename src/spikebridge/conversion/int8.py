@@ -13,11 +13,11 @@ from torch import fx, nn
 
 from ..blocks.int8 import LARGEST_COUNT, Int8Conv2d, Int8Layer, Int8Linear
 from ..blocks.spiking import SpikingNetwork
-from ..blocks.whole import Whole, after, layers_of, whole_numbers
+from ..blocks.whole import IN_PLACE, Whole, after, layers_of, whole_numbers
 from ..core.encoder import Encoder
 from ..core.neuron import Neuron
-from ..core.stock import has_hooks
-from ..core.time import Folded, TimeAxis
+from ..core.stock import has_hooks, own_method
+from ..core.time import Folded, TimeAxis, declare_time
 from .network import ConvertedNetwork
 from .nodes import call_names, called
 
@@ -60,7 +60,7 @@ def to_int8(network: nn.Module) -> Int8Conversion:
 
     Raises:
         TypeError: no module.
-        ValueError: no neuron; a forward that torch.fx cannot trace.
+        ValueError: no neuron; hooks on the whole network; a forward that torch.fx cannot trace.
 
     >>> from spikebridge import convert
     >>> ann = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
@@ -75,17 +75,41 @@ def to_int8(network: nn.Module) -> Int8Conversion:
             f"to_int8 expects a spiking network; {type(network).__name__} has no neuron. Pass convert(model, "
             f"batches).model, or a network that was trained with neurons."
         )
+    roots = [network, network.body] if isinstance(network, SpikingNetwork | ConvertedNetwork) else [network]
+    if any(has_hooks(root) for root in roots):
+        raise ValueError(
+            f"to_int8 expects a network without hooks on the whole of it, which the result would lose; "
+            f"{type(network).__name__} has some. Remove them, and register them on the result."
+        )
     copied = copy.deepcopy(network).eval().requires_grad_(False)
     if isinstance(copied, ConvertedNetwork):
         copied.key = uuid.uuid4().hex  # states of the one are no states of the other
         return _lowered(copied.body, encoder=None, whole=copied)
-    body = _traced(copied.body if isinstance(copied, SpikingNetwork) else copied)
     if not isinstance(copied, SpikingNetwork):
+        body = _traced(copied)
         return _lowered(body, encoder=None, whole=body)
-    return _lowered(body, encoder=copied.encoder, whole=SpikingNetwork(body, encoder=copied.encoder).eval())
+    copied.body = _traced(copied.body)
+    found = _lowered(copied.body, encoder=copied.encoder, whole=copied)
+    declare_time(copied.body, time_steps=copied.encoder.time_steps)
+    return found
+
+
+class _Proxy(fx.Proxy):
+    """torch.fx writes x = x + y for x += y, which is another thing where x has a second name."""
+
+
+def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, other: self.tracer.create_proxy("call_function", function, (self, other), {})
+
+
+for _function in IN_PLACE:
+    setattr(_Proxy, f"__{_function.__name__}__", _in_place(_function))
 
 
 class _Tracer(fx.Tracer):
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, TimeAxis) or super().is_leaf_module(m, module_qualified_name)
 
@@ -102,8 +126,8 @@ def _traced(body: nn.Module) -> fx.GraphModule:
 
 def _lowered(body: fx.GraphModule, *, encoder: Encoder | None, whole: nn.Module) -> Int8Conversion:
     """Every layer of a body looked at; ``whole`` is the network that the body is in."""
-    sends_bits = encoder is not None and encoder.is_binary
-    inputs = [node for node in body.graph.nodes if node.op == "placeholder"] if sends_bits else []
+    sends_bits = encoder is not None and encoder.is_binary and not (has_hooks(encoder) or own_method(encoder))
+    inputs = [node for node in body.graph.nodes if node.op == "placeholder"][:1] if sends_bits else []
     known = whole_numbers(body, inputs=dict.fromkeys(inputs, Whole(torch.tensor(1.0), 0, 1)))
     unknown = _unknown_neurons(body)
     names, done, kept = call_names(body.graph), list[str](), dict[str, str]()
@@ -161,15 +185,18 @@ def _in_bytes(layer: nn.Module, whole: Whole | None, why: str) -> Int8Layer | st
         return "has hooks"
     if whole is None:
         return why
-    if whole.most - whole.lowest > LARGEST_COUNT:
-        return f"receives up to {whole.most - whole.lowest} spikes in a step; bytes hold {LARGEST_COUNT}"
     level, lowest = whole.level, min(whole.lowest, 0)
+    if max(whole.most, 0) - lowest > LARGEST_COUNT:
+        return f"receives up to {max(whole.most, 0) - lowest} spikes in a step; bytes hold {LARGEST_COUNT}"
+    is_of_axis_1 = level.ndim == 1
     if isinstance(layer, nn.Linear) and level.ndim > 1 and level.numel() == level.shape[-1]:
         level = level.reshape(-1)  # of tokens, whose channels are the last axis
     if level.ndim == 1 and whole.is_flat and isinstance(layer, nn.Linear) and layer.in_features % len(level) == 0:
         level = level.repeat_interleave(layer.in_features // len(level))
     try:
-        return kind(layer, level=level, lowest=lowest).ready()
+        made = kind(layer, level=level, lowest=lowest).ready()
+        made.takes_rows = is_of_axis_1 and isinstance(layer, nn.Linear)
+        return made
     except ValueError as problem:
         return str(problem)
 

@@ -78,26 +78,28 @@ class GroupNeuron(Neuron[GroupState]):
         return fired * level, GroupState(membrane - fired, state.emitted + fired)
 
     def at_once(self, currents: SpikeTrain, state: GroupState) -> tuple[SpikeTrain, GroupState] | None:
-        """Totals in closed form, with S the sum of the currents so far, in levels, the membrane at rest included:
+        """Totals in closed form, with S the membrane at the start and the currents since, in levels:
 
-        N_t = max over t' <= t of floor(S_t'), and 0;   signed: max(floor(S_t), 0);   negative: floor(S_t)
+        N_t = max over t' <= t of floor(S_t'), and 0;   signed: max(floor(S_t), -spikes before);   negative: floor(S_t)
 
-        None where more than m spikes would be due in a step, or taken back in one.
+        None where more than m spikes would be due in a step, or taken back in one, or where a sum is NaN. Sums grow
+        with T, where the membrane of the loop does not, and so does their rounding.
         """
         level = along_channels(self.spike_value, currents[0])
-        sums = (currents / level).cumsum(0) + (state.membrane + state.emitted)
+        sums = (currents / level).cumsum(0) + state.membrane
         due = substitute(sums, torch.floor, torch.ones_like)
-        before = state.emitted[None]
+        nothing = torch.zeros_like(state.emitted)[None]
         if self.negative:
             totals = due
         elif self.signed:
-            totals = straight_through(due.clamp(min=0), _last_above(due))
+            lowest = -state.emitted.detach()
+            totals = straight_through(torch.maximum(due, lowest), _last_above(due, lowest))
         else:
-            totals = torch.cat([before, due]).cummax(0).values[1:]
-        fired = torch.diff(totals, dim=0, prepend=before)
-        if fired.numel() and bool(fired.detach().abs().max() > self.members):
+            totals = torch.cat([nothing, due]).cummax(0).values[1:]
+        fired = torch.diff(totals, dim=0, prepend=nothing)
+        if not bool((fired.detach().abs() <= self.members).all()):
             return None
-        return fired * level, GroupState(sums[-1] - totals[-1], totals[-1])
+        return fired * level, GroupState(sums[-1] - totals[-1], state.emitted + totals[-1])
 
     def _lowest(self, emitted: Tensor) -> Tensor | float:
         if self.negative:
@@ -116,8 +118,8 @@ class GroupNeuron(Neuron[GroupState]):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _last_above(due: Tensor) -> Tensor:
-    """The latest total so far that was not below zero, or 0: where the loop's total has its gradient from."""
+def _last_above(due: Tensor, lowest: Tensor) -> Tensor:
+    """The latest total so far that was not below the lowest, or 0: where the loop's total has its gradient from."""
     steps = torch.arange(len(due), device=due.device).reshape(-1, *[1] * (due.ndim - 1)).expand_as(due)
-    last = torch.where(due >= 0, steps, -1).cummax(0).values
+    last = torch.where(due >= lowest, steps, -1).cummax(0).values
     return torch.where(last >= 0, due.gather(0, last.clamp(min=0)), 0.0)

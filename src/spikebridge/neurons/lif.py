@@ -88,7 +88,10 @@ class LIF(Neuron[LIFState]):
         age = steps[:, None] - steps
         kept = torch.where(age >= 0, decay ** age.clamp(min=0), 0.0)
         charges = (1.0 - decay) * currents if self.decay_input else currents
-        membranes = (kept @ charges.flatten(1)).reshape(currents.shape)
+        if not bool(torch.isfinite(charges).all()):
+            return None  # a product with zeros would carry it back in time
+        with torch.autocast(currents.device.type, enabled=False):
+            membranes = (kept @ charges.flatten(1)).reshape(currents.shape)
         membranes = membranes + state.membrane * (decay ** (steps + 1)).reshape(-1, *[1] * (currents.ndim - 1))
         spikes = self.surrogate(membranes - along_channels(self.threshold, currents[0]))
         return spikes, LIFState(membranes[-1])

@@ -116,8 +116,22 @@ def test_names_further_inside_tell_where_nothing_else_does() -> None:
 def test_a_network_that_makes_its_own_train_keeps_its_input() -> None:
     network = settled(FromImages())
     assert torch.equal(adapt(network, STEPS, batch=pictures())(pictures()), network(pictures()))
-    with pytest.raises(ValueError, match=r"takes values and makes the train itself: 'first' took 5 axes where the"):
+    with pytest.raises(ValueError, match=r"takes values and makes the train itself: 'first' took a train of shape"):
         adapt(network, STEPS, encoder=Hybrid(time_steps=STEPS), batch=pictures())
+
+
+def test_a_network_of_trains_may_add_an_axis_and_call_by_name() -> None:
+    class Maps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = OverTime(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 6))
+            self.neuron, self.readout = eager(), OverTime(nn.Linear(6, 3))
+
+        def forward(self, train: Tensor) -> Tensor:
+            return self.readout(train=self.neuron(currents=self.stem(train=train.unsqueeze(2))))
+
+    adapted = adapt(Maps(), STEPS, encoder=Direct(time_steps=STEPS), batch=torch.rand(STEPS, 5, 8, 8))
+    assert adapted(torch.rand(5, 8, 8)).shape == (5, 3)
 
 
 def test_another_t_than_that_of_the_train_is_refused_at_once() -> None:
