@@ -151,8 +151,8 @@ def _check_seen(model: nn.Module, seen: Seen, time_steps: int, batch: Tensor | N
     if makes_values and seen.first is not None and batch is not None and seen.first[1:] == batch.shape:
         raise ValueError(
             f"adapt was given an encoder for {type(model).__name__}, which takes values and makes the train itself: "
-            f"'{names[seen.order[0]]}' took a train of shape {tuple(seen.first)}, the batch at every step. Take out what repeats "
-            f"the values there, so that it takes trains; or leave encoder out."
+            f"'{names[seen.order[0]]}' took a train of shape {tuple(seen.first)}, the batch at every step. Take "
+            f"out what repeats the values there, so that it takes trains; or leave encoder out."
         )
 
 
