@@ -22,10 +22,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from convex_solvers import peak_mb
 
 from spikebridge import Recorded
-from spikebridge.convex import BitDictionary, SpikeFeatures, distinct, fit_sparse, gaussian_witness, spike_dictionary
-from spikebridge.convex.fit import lambda_max
+from spikebridge.convex import (
+    BitDictionary,
+    SpikeFeatures,
+    distinct,
+    fit_sparse,
+    gaussian_witness,
+    lambda_max,
+    spike_dictionary,
+)
 from spikebridge.data import load
 from spikebridge.measure.record import environment
 
@@ -67,12 +75,6 @@ def random_bits(values: torch.Tensor, columns: int) -> BitDictionary:
         print(f"{drawn * AT_ONCE} units, {len(use)} columns", file=sys.stderr, flush=True)
         if len(use) >= columns:
             return found.dictionary.take_columns(use[:columns])
-
-
-def peak_mb() -> float:
-    """Largest resident memory of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def measured(name: str, share: float, limit: float) -> dict[str, Any]:

@@ -14,15 +14,13 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import math
-import statistics
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from scipy import stats
+from tables import paired, spread
 
 from spikebridge.measure.record import environment
 from spikebridge.methods.settings import read_config
@@ -60,11 +58,10 @@ def table(lines: list[dict[str, Any]]) -> None:
         if len(seeds) < 2:
             continue
         for network in by[name, seeds[0], "float32"]:
-            one, other = ([by[name, seed, way][network] for seed in seeds] for way in WAYS)
-            gaps = [b - a for a, b in zip(one, other, strict=True)]
-            half = stats.t.ppf(0.975, len(gaps) - 1) * statistics.stdev(gaps) / math.sqrt(len(gaps))
-            both = "  ".join(f"{statistics.mean(each):.1f} ± {statistics.stdev(each):.1f}" for each in (one, other))
-            print(f"{name:<26} {network:<28} {both}  {statistics.mean(gaps):+.1f} ± {half:.1f}  ({len(seeds)} seeds)")
+            one, other = ({seed: {"test": by[name, seed, way][network] / 100} for seed in seeds} for way in WAYS)
+            both = "  ".join(spread([run["test"] for run in runs.values()]) for runs in (one, other))
+            gap = paired(other, one, "test")
+            print(f"{name:<26} {network:<28} {both}  {gap}  ({len(seeds)} seeds)")
 
 
 def main() -> None:

@@ -28,9 +28,9 @@ from spikebridge import (
     to_int8,
 )
 from spikebridge.blocks.int8 import LARGEST_COUNT, Int8Conv2d, Int8Layer, Int8Linear, has_int8_kernels
+from spikebridge.blocks.tracing import traced
 from spikebridge.blocks.whole import whole_numbers
 from spikebridge.conversion import ConversionError, Int8Conversion
-from spikebridge.conversion.int8 import _traced as Traced
 from spikebridge.training import compiler_problem
 
 from ..networks import NETWORKS, network
@@ -403,7 +403,7 @@ def test_numbers_stay_whole_only_where_they_must() -> None:
                 torch.cat([sums, one]),
             )
 
-    graph = Traced(Calls())
+    graph = traced(Calls(), owner="a test", advice="")
     known = whole_numbers(graph)
     returned = next(node for node in graph.graph.nodes if node.op == "output").args[0]
     assert [None if known.get(node) is None else known[node][1:3] for node in returned] == [
@@ -430,7 +430,7 @@ def test_what_is_changed_in_place_is_not_taken_for_spikes(change: Callable[[Tens
     torch.manual_seed(0)
     network, train = Changing(change), torch.rand(3, 4, 6)
     found = to_int8(network)
-    assert found.layers == ()
+    assert found.kept == {"head.0": "receives values, and not spikes"}
     assert torch.allclose(found.model(train), network(train))
 
 

@@ -94,7 +94,7 @@ def adapt(
     codes = [code for code in encoders_of(model) if code is not replaced]
     check_steps(model, time_steps, codes if encoder is None else [*codes, encoder])
     seen = None if batch is None else watch(model, batch)
-    if seen is not None:
+    if seen is not None and batch is not None:
         _check_seen(model, seen, time_steps, batch, makes_values=encoder is not None and replaced is None)
     shapes = _channels(neurons, seen, is_needed="channel" in (leak, gain))
     # What a copy holds in the place of what: deepcopy looks here before it copies.
@@ -134,7 +134,7 @@ def _replaced_encoder(model: nn.Module, encoder: Encoder | None) -> Encoder | No
     return found[0] if found else None
 
 
-def _check_seen(model: nn.Module, seen: Seen, time_steps: int, batch: Tensor | None, *, makes_values: bool) -> None:
+def _check_seen(model: nn.Module, seen: Seen, time_steps: int, batch: Tensor, *, makes_values: bool) -> None:
     """Refuse a T that is not that of the trains in the network, and an encoder before a network that has its own way.
 
     Raises:
@@ -148,7 +148,7 @@ def _check_seen(model: nn.Module, seen: Seen, time_steps: int, batch: Tensor | N
                 f"{steps} steps when the network was given the batch. Pass the same T to both: settings per step hold "
                 f"for one T."
             )
-    if makes_values and seen.first is not None and batch is not None and seen.first[1:] == batch.shape:
+    if makes_values and seen.first is not None and seen.first[1:] == batch.shape:
         raise ValueError(
             f"adapt was given an encoder for {type(model).__name__}, which takes values and makes the train itself: "
             f"'{names[seen.order[0]]}' took a train of shape {tuple(seen.first)}, the batch at every step. Take "

@@ -14,6 +14,7 @@ from ..blocks.spiking import SpikingNetwork
 from ..blocks.stem import HybridStem
 from ..blocks.step_norm import StepNorm
 from ..blocks.step_readout import StepReadout
+from ..blocks.tracing import TrainTracer
 from ..core.encoder import Encoder
 from ..core.time import EachStep, OverTime, TimeAxis
 from ..neurons import AdaptiveLIF
@@ -208,7 +209,7 @@ def _calls(network: nn.Module) -> _Calls:
     return found
 
 
-class _Tracer(fx.Tracer):
+class _Tracer(TrainTracer):
     """Does not look into what takes trains, nor, when ``is_careful``, into what cannot be traced by itself."""
 
     def __init__(self, *, is_careful: bool = False) -> None:
@@ -216,7 +217,7 @@ class _Tracer(fx.Tracer):
         self.is_careful = is_careful
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if isinstance(m, TimeAxis | Encoder) or super().is_leaf_module(m, module_qualified_name):
+        if isinstance(m, Encoder) or super().is_leaf_module(m, module_qualified_name):
             return True
         return self.is_careful and not _is_traceable(m)
 

@@ -9,6 +9,7 @@ from torch import fx, nn
 
 from ..core.shapes import SpikeTrain
 from ..core.time import TimeAxis
+from .tracing import traced
 
 
 class InPieces(TimeAxis):
@@ -39,14 +40,8 @@ class InPieces(TimeAxis):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        try:
-            graph = _Tracer().trace(network)
-        except Exception as error:  # a forward may raise anything when it is run on proxies
-            raise ValueError(
-                f"InPieces expects a network that torch.fx can trace; {type(network).__name__} is not: {error}. Resume "
-                f"its parts one by one: each has resume(piece, state)."
-            ) from error
-        self.graph = fx.GraphModule(network, graph)
+        advice = "Resume its parts one by one: each has resume(piece, state)."
+        self.graph = traced(network, owner="InPieces", advice=advice)
 
     def forward(self, train: SpikeTrain) -> SpikeTrain:
         self.check_train(train)
@@ -57,11 +52,6 @@ class InPieces(TimeAxis):
         piece = _Piece(self.graph, {} if state is None else state)
         sent: SpikeTrain = piece.run(train)
         return sent, piece.after
-
-
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, TimeAxis) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Piece(fx.Interpreter):

@@ -15,12 +15,12 @@ from ..core.neuron import Neuron
 from ..core.stock import has_hooks, own_method
 from ..core.time import EachStep, Folded, OverTime
 from ..neurons import IF, LIF, AdaptiveLIF, GroupNeuron
+from .tracing import IN_PLACE
 
 _KEEPING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 _KEEPING_CALLS = (F.dropout, "contiguous", "clone", "detach")
 _POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, F.max_pool1d, F.max_pool2d, F.max_pool3d)
-_FLATTENING = (torch.flatten, "flatten", "view", "reshape", "unflatten", "transpose", "permute")
-IN_PLACE = (operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.iand, operator.ior)
+_REARRANGING = (torch.flatten, "flatten", "view", "reshape", "unflatten", "transpose", "permute")
 _SUMS = (operator.add, torch.add, "add")
 _PRODUCTS = (operator.mul, torch.mul, "mul")
 _DIFFERENCES = (operator.sub, torch.sub)
@@ -134,8 +134,8 @@ def _call(target: Any, node: fx.Node, found: Mapping[fx.Node, Whole]) -> Whole |
         return first if isinstance(first, Whole) and not draws else None
     if target in _POOLS:
         return _pooled(target, first) if isinstance(first, Whole) else None
-    if target in _FLATTENING and isinstance(first, Whole):
-        return _flattened(target, node, first)
+    if target in _REARRANGING and isinstance(first, Whole):
+        return _rearranged(target, node, first)
     if len(parts) != 2 or node.kwargs:
         return None
     return _pair(target, first, parts[1])
@@ -173,7 +173,7 @@ def _are_alike(parts: Sequence[Whole]) -> bool:
     return all(part.level.ndim == 0 and bool(part.level == parts[0].level) for part in parts)
 
 
-def _flattened(target: Any, node: fx.Node, whole: Whole) -> Whole | None:
+def _rearranged(target: Any, node: fx.Node, whole: Whole) -> Whole | None:
     if whole.level.ndim == 0:
         return whole
     if target in (torch.flatten, "flatten"):

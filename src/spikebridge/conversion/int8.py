@@ -13,17 +13,19 @@ from torch import fx, nn
 
 from ..blocks.int8 import LARGEST_COUNT, Int8Conv2d, Int8Layer, Int8Linear
 from ..blocks.spiking import SpikingNetwork
-from ..blocks.whole import IN_PLACE, Whole, after, layers_of, whole_numbers
+from ..blocks.tracing import traced
+from ..blocks.whole import Whole, after, layers_of, sent_by, whole_numbers
 from ..core.encoder import Encoder
 from ..core.neuron import Neuron
 from ..core.stock import has_hooks, own_method
-from ..core.time import Folded, TimeAxis, declare_time
+from ..core.time import Folded, declare_time
 from .network import ConvertedNetwork
 from .nodes import call_names, called
 
 KINDS: dict[type[nn.Module], Callable[..., Int8Layer]] = {nn.Conv2d: Int8Conv2d, nn.Linear: Int8Linear}
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 VALUES = "receives values, and not spikes"
+ADVICE = "Keep branches on values out of its forward."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,42 +88,12 @@ def to_int8(network: nn.Module) -> Int8Conversion:
         copied.key = uuid.uuid4().hex  # states of the one are no states of the other
         return _lowered(copied.body, encoder=None, whole=copied)
     if not isinstance(copied, SpikingNetwork):
-        body = _traced(copied)
+        body = traced(copied, owner="to_int8", advice=ADVICE)
         return _lowered(body, encoder=None, whole=body)
-    copied.body = _traced(copied.body)
+    copied.body = traced(copied.body, owner="to_int8", advice=ADVICE)
     found = _lowered(copied.body, encoder=copied.encoder, whole=copied)
     declare_time(copied.body, time_steps=copied.encoder.time_steps)
     return found
-
-
-class _Proxy(fx.Proxy):
-    """torch.fx writes x = x + y for x += y, which is another thing where x has a second name."""
-
-
-def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, other: self.tracer.create_proxy("call_function", function, (self, other), {})
-
-
-for _function in IN_PLACE:
-    setattr(_Proxy, f"__{_function.__name__}__", _in_place(_function))
-
-
-class _Tracer(fx.Tracer):
-    def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Proxy(node, self)
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, TimeAxis) or super().is_leaf_module(m, module_qualified_name)
-
-
-def _traced(body: nn.Module) -> fx.GraphModule:
-    try:
-        return fx.GraphModule(body, _Tracer().trace(body))
-    except Exception as error:  # a forward may raise anything when it is run on proxies
-        raise ValueError(
-            f"to_int8 expects a network that torch.fx can trace; {type(body).__name__} is not: {error}. Keep branches "
-            f"on values out of its forward."
-        ) from error
 
 
 def _lowered(body: fx.GraphModule, *, encoder: Encoder | None, whole: nn.Module) -> Int8Conversion:
@@ -161,19 +133,24 @@ def _replaced(
         return found
     layers = layers_of(module)
     if layers is None or has_hooks(module):
-        reason = "has hooks" if layers is not None else f"is part of a {type(module).__name__}"
-        kept.update({f"{name}.{own}": reason for own, part in module.named_modules() if isinstance(part, _LAYERS)})
+        reason = "has hooks" if layers is not None else None
+        kept.update(_inside(module, name, reason))
         return module
     made = []
     for index, layer in enumerate(layers):
         if isinstance(layer, _LAYERS):
             made.append(_replaced(layer, whole, why, f"{name}.{index}", done, kept))
         else:
-            inner = {own: part for own, part in layer.named_modules() if isinstance(part, _LAYERS)}
-            kept.update({f"{name}.{index}.{own}": f"is part of a {type(layer).__name__}" for own in inner})
+            kept.update(_inside(layer, f"{name}.{index}"))
             made.append(layer)
         whole = after(layer, whole)
     return type(module)(*made) if any(a is not b for a, b in zip(made, layers, strict=True)) else module
+
+
+def _inside(module: nn.Module, name: str, reason: str | None = None) -> dict[str, str]:
+    """The layers within a module that stays as it is, and why."""
+    why = reason or f"is part of a {type(module).__name__}"
+    return {f"{name}.{own}": why for own, part in module.named_modules() if isinstance(part, _LAYERS)}
 
 
 def _in_bytes(layer: nn.Module, whole: Whole | None, why: str) -> Int8Layer | str:
@@ -207,7 +184,7 @@ def _unknown_neurons(body: fx.GraphModule) -> dict[fx.Node, str]:
     for node in body.graph.nodes:
         module: Any = called(node, body) if node.op == "call_module" else None
         neuron = module.module if isinstance(module, Folded) else module
-        if isinstance(neuron, Neuron):
+        if isinstance(neuron, Neuron) and sent_by(neuron) is None:
             found[node] = f"how many spikes a {type(neuron).__name__} sends in a step is not known"
     return found
 

@@ -93,7 +93,11 @@ def run(neuron: Neuron[State], currents: SpikeTrain, state: State | None = None)
     >>> train.flatten().tolist(), state.membrane.item()
     ([0.0, 1.0, 0.0, 1.0], 0.0)
     """
-    currents, state = _checked(neuron, currents, state)
+    return _driven(neuron, *_checked(neuron, currents, state))
+
+
+def _driven(neuron: Neuron[State], currents: SpikeTrain, state: State) -> tuple[SpikeTrain, State]:
+    """The loop itself."""
     if len(currents) > UNROLLED and torch.compiler.is_dynamo_compiling() and _can_scan():
         return _scanned(neuron, currents, state)
     steps = []
@@ -122,7 +126,7 @@ def run_at_once(neuron: Neuron[State], currents: SpikeTrain, state: State | None
     currents, state = _checked(neuron, currents, state)
     is_known = _writer(neuron, "at_once") is _writer(neuron, "step")
     found = neuron.at_once(currents, state) if is_known and not torch.compiler.is_compiling() else None
-    return run(neuron, currents, state) if found is None else found
+    return _driven(neuron, currents, state) if found is None else found
 
 
 def _writer(neuron: Neuron[Any], name: str) -> object:

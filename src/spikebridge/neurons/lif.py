@@ -75,8 +75,7 @@ class LIF(Neuron[LIFState]):
 
     def step(self, current: Current, state: LIFState) -> tuple[Spikes, LIFState]:
         threshold, decay = along_channels(self.threshold, current), along_channels(self.decay, current)
-        charge = (1.0 - decay) * current if self.decay_input else current
-        membrane = decay * state.membrane + charge
+        membrane = decay * state.membrane + self._charge(current, decay)
         spikes = self.surrogate(membrane - threshold)
         return spikes, LIFState(self.reset(membrane, spikes, threshold))
 
@@ -87,7 +86,7 @@ class LIF(Neuron[LIFState]):
         decay, steps = self.decay.reshape(()).to(currents.dtype), torch.arange(len(currents), device=currents.device)
         age = steps[:, None] - steps
         kept = torch.where(age >= 0, decay ** age.clamp(min=0), 0.0)
-        charges = (1.0 - decay) * currents if self.decay_input else currents
+        charges = self._charge(currents, decay)
         if not bool(torch.isfinite(charges).all()):
             return None  # a product with zeros would carry it back in time
         with torch.autocast(currents.device.type, enabled=False):
@@ -95,6 +94,10 @@ class LIF(Neuron[LIFState]):
         membranes = membranes + state.membrane * (decay ** (steps + 1)).reshape(-1, *[1] * (currents.ndim - 1))
         spikes = self.surrogate(membranes - along_channels(self.threshold, currents[0]))
         return spikes, LIFState(membranes[-1])
+
+    def _charge(self, currents: Tensor, decay: Tensor) -> Tensor:
+        """Gain * currents."""
+        return (1.0 - decay) * currents if self.decay_input else currents
 
     def extra_repr(self) -> str:
         return (

@@ -102,3 +102,22 @@ class Branches(nn.Module):
 def test_what_has_no_graph_is_refused() -> None:
     with pytest.raises(ValueError, match=r"a network that torch\.fx can trace; Branches is not: .* resume"):
         InPieces(Branches())
+
+
+def test_a_second_name_of_what_is_changed_in_place_streams() -> None:
+    class Aliased(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.neuron, self.head = LIF(threshold=0.2), OverTime(nn.Linear(6, 3))
+
+        def forward(self, train: Tensor) -> Tensor:
+            spikes = self.neuron(train)
+            alias = spikes
+            alias *= 0.3
+            return self.head(spikes)
+
+    torch.manual_seed(0)
+    network, train = Aliased().double().eval(), torch.rand(STEPS, 4, 6).double()
+    with torch.no_grad():
+        sent, _ = in_pieces(InPieces(network), train, (1, 3))
+        torch.testing.assert_close(sent, network(train), rtol=0, atol=ROUNDING)
