@@ -556,6 +556,7 @@ def test_nan_stays_nan_in_its_sample_alone() -> None:
     values = torch.ones(3, 6)
     values[1, 2] = torch.nan
     assert small(values).isnan().any(1).tolist() == [False, True, False]
+    assert small(torch.ones(6)).shape == (2,)  # one sample, without a batch
 
 
 def test_int8_layers_refuse_training_and_take_empty_batches() -> None:

@@ -103,7 +103,7 @@ class Int8Layer(nn.Module, ABC):
         counts = torch.round(values * self._per_level(values))
         found = self.kernel((counts - self.lowest).to(torch.uint8), self._packed)
         # A byte cannot be NaN: a sample that had one gets it back, as it does from every other layer.
-        lost = 0.0 * counts.flatten(1).sum(1)
+        lost = 0.0 * counts.sum(tuple(range(1, counts.ndim)))  # in the order of memory, which flattening is not
         return found + lost.reshape(-1, *[1] * (found.ndim - 1))
 
     def _as_floats(self, values: Value) -> Value:
