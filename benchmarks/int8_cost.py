@@ -1,4 +1,4 @@
-"""Asked: spiking networks in eight bits are faster than in float32, converted at T = 1 and trained, and as accurate.
+"""Claim: spiking networks in eight bits are faster than in float32, mobilenet_v2 on one image aside, and as accurate.
 
 The float network, its conversion at T = 1 with 16 levels, and that in eight bits (`to_int8`), all compiled, channels
 last, on one thread, in turn in one process: medians of ratios within a round. CIFAR ResNet-20, torchvision's resnet18
