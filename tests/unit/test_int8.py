@@ -236,6 +236,12 @@ def test_int8_network_says_what_it_kept() -> None:
 
     own = to_int8(convert(ann, values, neuron=lambda site: Other(threshold=site.threshold)).model)
     assert own.kept["last"] == "how many spikes a Other sends in a step is not known"
+
+    def functional(net: nn.Module, x: Tensor) -> Tensor:
+        return F.linear(net.first(x).relu(), net.last.weight)
+
+    function = to_int8(convert(network(functional, first=nn.Linear(6, 6), last=nn.Linear(6, 2)), values).model)
+    assert function.kept["linear"].startswith("is a function with weights") and len(function.kept) == 2
     with pytest.raises(ValueError, match=r"expects a spiking network; Sequential has no neuron\. Pass convert"):
         to_int8(nn.Sequential(nn.Linear(2, 2)))
     with pytest.raises(TypeError, match="expects a spiking network; got str"):

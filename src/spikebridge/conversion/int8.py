@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn import functional as F
 
 from ..blocks.int8 import LARGEST_COUNT, Int8Conv2d, Int8Layer, Int8Linear
 from ..blocks.spiking import SpikingNetwork
@@ -24,6 +25,7 @@ from .nodes import call_names, called
 
 KINDS: dict[type[nn.Module], Callable[..., Int8Layer]] = {nn.Conv2d: Int8Conv2d, nn.Linear: Int8Linear}
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_FUNCTIONS = (F.linear, F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 VALUES = "receives values, and not spikes"
 ADVICE = "Keep branches on values out of its forward."
 
@@ -104,6 +106,8 @@ def _lowered(body: fx.GraphModule, *, encoder: Encoder | None, whole: nn.Module)
     unknown = _unknown_neurons(body)
     names, done, kept = call_names(body.graph), list[str](), dict[str, str]()
     for node in list(body.graph.nodes):
+        if node.target in _FUNCTIONS:
+            kept[node.name] = "is a function with weights; a layer of torch.nn in its place can be in bytes"
         module = called(node, body) if node.op == "call_module" else None
         if not isinstance(module, nn.Module) or not any(isinstance(part, _LAYERS) for part in module.modules()):
             continue
