@@ -23,7 +23,6 @@ from adaptive import BASES, FROZEN, RESULTS, configured, digest
 from scipy.stats import binomtest
 from tables import Runs, markdown, paired, spread, thousands
 
-from spikebridge.methods.config import TrainConfig
 from spikebridge.methods.settings import read_config
 
 Cells = dict[str, dict[int, dict[str, Any]]]
@@ -98,10 +97,29 @@ def pooled(folds: list[dict[str, Any]]) -> dict[str, Any]:
     return {"tested": tested, "wrong": [row for fold in folds for row in fold["wrong"]], **mean}
 
 
-def is_current(run: dict[str, Any], bases: dict[str, TrainConfig]) -> bool:
-    """Whether its settings are those that its cell has now."""
-    now = configured(bases[run["data"]], run["cell"], seed=run["seed"], epochs=run["epochs"])
-    return run.get("config") == digest(now)
+def current(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those whose settings are those that their cells have now."""
+    bases = {data: read_config(BASES[data]) for data in {run["data"] for run in runs}}
+
+    def is_current(run: dict[str, Any]) -> bool:
+        now = configured(bases[run["data"]], run["cell"], seed=run["seed"], epochs=run["epochs"])
+        return bool(run.get("config") == digest(now))
+
+    return [run for run in runs if is_current(run)]
+
+
+def grouped(runs: list[dict[str, Any]]) -> dict[tuple[str, str, int], Cells]:
+    """By experiment, data and epochs; the last run of a seed, and all folds of one pooled."""
+    found: dict[tuple[str, str, int], Any] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for run in runs:
+        found[run["experiment"], run["data"], run["epochs"]][json.dumps(run["cell"])][run["seed"]].append(run)
+    return {
+        key: {
+            cell: {seed: pooled(lines) if key[0] == "events" else lines[-1] for seed, lines in sorted(seeds.items())}
+            for cell, seeds in cells.items()
+        }
+        for key, cells in found.items()
+    }
 
 
 def main() -> None:
@@ -110,23 +128,14 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--file", type=Path, default=RESULTS)
     options = parser.parse_args()
-    found: dict[tuple[str, str, int], Any] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     runs = [json.loads(line) for line in options.file.read_text().splitlines()]
     runs = [run for run in runs if options.data in (None, run["data"])]
-    bases = {data: read_config(BASES[data]) for data in {run["data"] for run in runs}}
-    current = [run for run in runs if is_current(run, bases)]
-    for run in current:
-        found[run["experiment"], run["data"], run["epochs"]][json.dumps(run["cell"])][run["seed"]].append(run)
-    for (experiment, data, epochs), cells in found.items():
-        is_crossed = experiment == "events"
-        merged = {
-            cell: {seed: pooled(lines) if is_crossed else lines[-1] for seed, lines in sorted(runs.items())}
-            for cell, runs in cells.items()
-        }
+    kept = current(runs)
+    for (experiment, data, epochs), cells in grouped(kept).items():
         print(f"### {experiment}, {data}, {epochs} epochs\n")
-        print(pooled_table(merged) if is_crossed else table(merged), end="\n\n")
-    if len(current) < len(runs):
-        print(f"{len(runs) - len(current)} of {len(runs)} runs had other settings and are left out.")
+        print(pooled_table(cells) if experiment == "events" else table(cells), end="\n\n")
+    if len(kept) < len(runs):
+        print(f"{len(runs) - len(kept)} of {len(runs)} runs had other settings and are left out.")
 
 
 if __name__ == "__main__":

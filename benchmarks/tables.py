@@ -22,12 +22,20 @@ def spread(values: list[float]) -> str:
 
 def paired(runs: Runs, control: Runs, quantity: str) -> str:
     """The mean difference to the control over seeds that both have, in points, with its 95 % interval (Student's t)."""
-    differences = [100 * (runs[seed][quantity] - control[seed][quantity]) for seed in runs if seed in control]
-    if len(differences) < 2:
-        return f"{differences[0]:+.1f}" if differences else ""
-    standard_error = statistics.stdev(differences) / math.sqrt(len(differences))
-    half = float(student.ppf(0.975, len(differences) - 1)) * standard_error
-    return f"{statistics.mean(differences):+.1f} ± {half:.1f}"
+    found = differences(runs, control, quantity)
+    if len(found) < 2:
+        return f"{found[0]:+.1f}" if found else ""
+    return f"{statistics.mean(found):+.1f} ± {half_width(found):.1f}"
+
+
+def differences(runs: Runs, control: Runs, quantity: str) -> list[float]:
+    """A difference to the control for every seed that both have, in points."""
+    return [100 * (runs[seed][quantity] - control[seed][quantity]) for seed in runs if seed in control]
+
+
+def half_width(found: list[float]) -> float:
+    """Of the 95 % interval of a mean of two or more (Student's t)."""
+    return float(student.ppf(0.975, len(found) - 1)) * statistics.stdev(found) / math.sqrt(len(found))
 
 
 def thousands(runs: Runs, quantity: str) -> str:
