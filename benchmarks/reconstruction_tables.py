@@ -1,7 +1,8 @@
 """What results/reconstruction.jsonl says, as Markdown tables: mean and sample standard deviation over seeds, in %.
 
 Where a method was run with several readings of the units, the one with the best mean validation accuracy is shown, and
-named. "Units" are those of the last layer that are left, of those drawn; "gap" is the largest relative gap.
+named. "Units" are those of the last layer that are left, of those drawn; "gap" is the largest relative gap. Cells that
+reconstruction.py no longer has are left out.
 
 Run: python benchmarks/reconstruction_tables.py [--experiment xor] [--file results/reconstruction.jsonl]
 """
@@ -15,22 +16,39 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from reconstruction import EXPERIMENTS, RESULTS
 from tables import markdown, spread
 
-RESULTS = Path(__file__).parent / "results" / "reconstruction.jsonl"
 Lines = list[dict[str, Any]]
+
+
+def current(experiment: str, lines: Lines) -> Lines:
+    """Those of the cells that the benchmark has."""
+    cells = list(EXPERIMENTS[experiment]())
+    return [line for line in lines if line["cell"] in cells]
+
+
+def best_reading(lines: Lines) -> dict[str, Lines]:
+    """Runs by the settings other than what is read of the units: those of the reading best on validation data."""
+    best: dict[str, Lines] = {}
+    for runs in by_cell(lines).values():
+        key = json.dumps({name: value for name, value in runs[0]["cell"].items() if name != "read"})
+        best[key] = max(best.get(key, runs), runs, key=validation)
+    return best
+
+
+def by_cell(lines: Lines) -> dict[str, Lines]:
+    """All seeds of a cell together, in the order of the file."""
+    cells: dict[str, Lines] = defaultdict(list)
+    for line in lines:
+        cells[json.dumps(line["cell"])].append(line)
+    return cells
 
 
 def table(lines: Lines) -> str:
     """One row per cell of an experiment, readings of a method in one."""
-    cells: dict[str, Lines] = defaultdict(list)
-    for line in lines:
-        cells[json.dumps(line["cell"])].append(line)
-    best: dict[str, Lines] = {}
-    for runs in cells.values():
-        key = json.dumps({name: value for name, value in runs[0]["cell"].items() if name != "read"})
-        best[key] = max(best.get(key, runs), runs, key=validation)
-    rows_of = list((best if varies_in_method(best) else cells).values())
+    best = best_reading(lines)
+    rows_of = list((best if varies_in_method(best) else by_cell(lines)).values())
     settings = list(dict.fromkeys(name for runs in rows_of for name in runs[0]["cell"]))
     parts = list(dict.fromkeys(part for runs in rows_of for part in runs[0]["accuracy"]))
     header = [*settings, "seeds", *parts, "units", "gap", "seconds"]
@@ -73,7 +91,7 @@ def main() -> None:
         if options.experiment in (None, line["experiment"]):
             found[line["experiment"]].append(line)
     for experiment, lines in found.items():
-        print(f"### {experiment}\n\n{table(lines)}\n")
+        print(f"### {experiment}\n\n{table(current(experiment, lines))}\n")
 
 
 if __name__ == "__main__":
