@@ -29,17 +29,33 @@ class Head(NamedTuple):
         over: what stands between the layer and the answer when it sees several steps: "mean", "sum" or "last";
             "once" if it sees one.
         steps: how many steps it sees.
+        is_batch_first: whether the steps of a sample are neighbours in what the layer gets.
     """
 
     name: str
     layer: nn.Linear
     over: str
     steps: int
+    is_batch_first: bool
 
     @property
     def bias_share(self) -> float:
         """How often the answer has the layer's bias in it."""
         return float(self.steps) if self.over == "sum" else 1.0
+
+    def answers(self, features: Tensor) -> Tensor:
+        """[samples, classes] to what arrives, [samples, inputs]."""
+        answers = features @ self.layer.weight.T
+        return answers if self.layer.bias is None else answers + self.bias_share * self.layer.bias
+
+    def rounded(
+        self, weights: NDArray[np.float64], intercept: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights [inputs, classes] and intercept [classes] as numbers of the layer's own type can say them."""
+        kind = self.layer.weight.dtype
+        held = (torch.from_numpy(part).to(kind).double() for part in (weights, intercept / self.bias_share))
+        weight, bias = (part.numpy() for part in held)
+        return weight, self.bias_share * bias
 
 
 @dataclass(frozen=True)
@@ -57,21 +73,72 @@ class Seen:
     targets: NDArray[Any]
 
 
-def find_head(model: nn.Module, values: Any, *, name: str | None = None, reset: Reset | None = None) -> Head:
+def find_head(model: nn.Module, batches: Iterable[Any], *, name: str | None = None, reset: Reset | None = None) -> Head:
     """The last linear layer, checked: the answer must be linear in what arrives at it.
 
-    One forward in eval mode. Candidates for what happens over steps are tried on it, and the one that gives the
-    network's answer is the one; the steps may come as a loop of calls, folded into the batch, or as an axis.
+    Candidates for what happens over steps are tried on one batch, and the one that gives the network's answer is the
+    one; if several do, as where all units are silent, more batches decide. The steps may come as a loop of calls,
+    folded into the batch, or as an axis; time first or batch first.
 
     Args:
         model: a classifier, [batch, *unit] -> [batch, classes]; answers [time, batch, classes] count as their mean.
-        values: one batch.
+        batches: (values, targets).
         name: of the layer; None takes the linear layer called last.
         reset: clears the state of a network that keeps it in itself.
 
-    Raises:  ValueError: no linear layer, or none of this name; an answer that is not linear in what arrives; a network
-        that keeps a state from batch to batch.
+    Raises:  ValueError: no batch, no linear layer, or none of this name; weights that are computed from others; an
+        answer that is not finite, or not linear in what arrives; a network that keeps a state from batch to batch.
     """
+    watched = _linear_layers(model, name)
+    found, left = "", list[Head]()
+    for values, _ in pairs(batches):
+        answer, calls = _watched(model, watched, values, reset=reset)
+        logits = logits_of(answer)
+        if not logits.isfinite().all():
+            raise ValueError(f"The answers of {type(model).__name__} are not all finite; see its own training first.")
+        if not found:
+            _require_no_memory(model, values, logits, reset=reset)
+            if not calls:
+                raise ValueError("polish expects the network's forward to call its linear layers; none was called.")
+            found = name or next(reversed(calls))
+            _require_own_weights(found, watched[found])
+            left = [head for head, _ in _readings(found, watched[found], calls[found], len(logits))]
+        fits = [
+            head._replace(steps=0)
+            for head, features in _readings(found, watched[found], calls[found], len(logits))
+            if _is_same(head.answers(features), logits)
+        ]
+        left = [head for head in left if head._replace(steps=0) in fits]
+        if len(left) < 2:
+            break
+    if not left:
+        raise ValueError(
+            f"polish expects an answer that is linear in what arrives at the head; that of {type(model).__name__} is "
+            f"not the output of '{found}', nor its mean, sum or last over steps. Cut off what follows (a neuron, a "
+            f"softmax), or name another layer with head=."
+        )
+    return left[0]
+
+
+def pairs(batches: Iterable[Any]) -> Iterator[tuple[Any, Tensor]]:
+    """(values, targets) of every batch that has samples.
+
+    Raises:  ValueError: no batch, or batches without targets.
+    """
+    is_empty = True
+    for batch in batches:
+        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+            raise ValueError(f"polish expects batches (values, targets); got {type(batch).__name__}.")
+        targets = torch.as_tensor(batch[1]).cpu()
+        if targets.ndim == 0 or len(targets):
+            is_empty = False
+            yield batch[0], targets
+    if is_empty:
+        raise ValueError("polish expects at least one batch (values, targets); the loader yields nothing.")
+
+
+def _linear_layers(model: nn.Module, name: str | None) -> dict[str, nn.Linear]:
+    """Those that may be the head."""
     layers = {key: part for key, part in model.named_modules() if isinstance(part, nn.Linear)}
     if name is not None and name not in layers:
         known = ", ".join(f"'{key}'" for key in layers) or "none"
@@ -81,31 +148,27 @@ def find_head(model: nn.Module, values: Any, *, name: str | None = None, reset: 
             f"polish expects a network that ends in an nn.Linear; {type(model).__name__} has none. A convolution as a "
             f"head can be written as one."
         )
-    watched = {name: layers[name]} if name else layers
-    answer, calls = _watched(model, watched, values, reset=reset)
-    _require_no_memory(model, watched, values, answer, reset=reset)
-    if not calls:
-        raise ValueError("polish expects the network's forward to call its linear layers; none was called.")
-    found = name or next(reversed(calls))
-    layer, logits = layers[found], logits_of(answer)
-    for over, steps, features in _reductions(calls[found], len(logits)):
-        share = steps if over == "sum" else 1
-        bias = 0.0 if layer.bias is None else share * layer.bias
-        if _is_same(features @ layer.weight.T + bias, logits):
-            return Head(found, layer, over, steps)
-    raise ValueError(
-        f"polish expects an answer that is linear in what arrives at the head; that of {type(model).__name__} is not "
-        f"the output of '{found}', nor its mean, sum or last over steps. Cut off what follows (a neuron, a softmax), "
-        f"or name another layer with head=."
-    )
+    return {name: layers[name]} if name else layers
 
 
-def _require_no_memory(
-    model: nn.Module, layers: dict[str, nn.Linear], values: Any, answer: Any, *, reset: Reset | None
-) -> None:
+def _require_own_weights(name: str, layer: nn.Linear) -> None:
+    if "weight" not in dict(layer.named_parameters(recurse=False)):
+        raise ValueError(
+            f"polish expects a head whose weights are parameters; those of '{name}' are computed from others (a weight "
+            f"norm, torch's pruning). Make them its own first, by torch.nn.utils.parametrize.remove_parametrizations, "
+            f"torch.nn.utils.remove_weight_norm or torch.nn.utils.prune.remove."
+        )
+
+
+def _require_no_memory(model: nn.Module, values: Any, logits: Tensor, *, reset: Reset | None) -> None:
     """Refuse a network whose answer depends on what it saw before: the forgotten reset."""
-    again, _ = _watched(model, layers, values, reset=reset)
-    if not torch.equal(logits_of(again), logits_of(answer)):
+    if isinstance(values, Tensor):
+        answer_of(model, values.flip(*range(values.ndim)), reset=reset)
+    _require_same(model, values, logits, reset=reset)
+
+
+def _require_same(model: nn.Module, values: Any, logits: Tensor, *, reset: Reset | None) -> None:
+    if not torch.equal(answer_of(model, values, reset=reset), logits):
         raise ValueError(
             f"{type(model).__name__} answers otherwise when it sees a batch again: it keeps a state. Pass reset=, such "
             f"as spikingjelly.activation_based.functional.reset_net, or a function that calls its own reset."
@@ -115,23 +178,39 @@ def _require_no_memory(
 def see(model: nn.Module, head: Head, batches: Iterable[Any], *, reset: Reset | None = None) -> Seen:
     """Run a network over batches of (values, targets) and keep what arrives at its head.
 
-    Raises:  ValueError: no batch, batches without targets, or features that are not finite.
+    Raises:  ValueError: no batch, batches without targets or with too few, features that are not finite, answers
+        that are not the head's to what arrives, or a network that answers the first batch otherwise after the last.
     """
-    features, answers, targets = [], [], []
-    for batch in batches:
-        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
-            raise ValueError(f"polish expects batches (values, targets); got {type(batch).__name__}.")
-        answer, calls = _watched(model, {head.name: head.layer}, batch[0], reset=reset)
+    first: Any = None
+    features: list[Tensor] = []
+    answers: list[Tensor] = []
+    targets: list[Tensor] = []
+    for values, wanted in pairs(batches):
+        answer, calls = _watched(model, {head.name: head.layer}, values, reset=reset)
         logits = logits_of(answer)
+        arrived = _reduced(calls.get(head.name, []), head, len(logits))
+        if not arrived.isfinite().all():
+            raise ValueError(f"What arrives at '{head.name}' is not finite; see the network's own training first.")
+        if not _is_same(head.answers(arrived), logits):
+            raise ValueError(
+                f"polish expects an answer that is linear in what arrives at '{head.name}', as it is on the first "
+                f"batch; on batch {len(answers)} it is not. Does a clamp follow, or does the number of steps change?"
+            )
+        if len(wanted) != len(logits):
+            raise ValueError(
+                f"polish expects a target for every sample; batch {len(answers)} has {len(logits)} samples and "
+                f"{len(wanted)} targets."
+            )
+        first = values if not answers else first
         answers.append(logits)
-        features.append(_reduced(calls[head.name], head, len(logits)))
-        targets.append(torch.as_tensor(batch[1]).cpu())
-    if not answers:
-        raise ValueError("polish expects at least one batch (values, targets); the loader yields nothing.")
-    seen = torch.cat(features).double().cpu()
-    if not seen.isfinite().all():
-        raise ValueError(f"What arrives at '{head.name}' is not finite; see the network's own training first.")
-    return Seen(seen.numpy(), torch.cat(answers).double().cpu().numpy(), torch.cat(targets).numpy())
+        features.append(arrived)
+        targets.append(wanted)
+    _require_same(model, first, answers[0], reset=reset)
+    return Seen(
+        torch.cat(features).double().cpu().numpy(),
+        torch.cat(answers).double().cpu().numpy(),
+        torch.cat(targets).numpy(),
+    )
 
 
 def answers_as(
@@ -145,13 +224,19 @@ def answers_as(
 ) -> bool:
     """Whether another network answers f W + b on every batch, f being what arrives at the head of the first."""
     weight, intercept = (torch.from_numpy(part).to(head.layer.weight).double() for part in weights)
-    for batch in batches:
-        answer, calls = _watched(model, {head.name: head.layer}, batch[0], reset=reset)
+    for values, _ in pairs(batches):
+        answer, calls = _watched(model, {head.name: head.layer}, values, reset=reset)
         features = _reduced(calls[head.name], head, len(logits_of(answer)))
-        found = answer_of(other, batch[0], reset=reset)
+        found = answer_of(other, values, reset=reset)
         if not _is_same(features.double() @ weight + intercept, found):
             return False
     return True
+
+
+def share_right(model: nn.Module, batches: Iterable[Any], *, reset: Reset | None = None) -> float:
+    """Accuracy of a network as it is."""
+    found = [(answer_of(model, values, reset=reset).argmax(1).cpu() == targets) for values, targets in pairs(batches)]
+    return torch.cat(found).double().mean().item()
 
 
 def answer_of(model: nn.Module, values: Any, *, reset: Reset | None = None) -> Tensor:
@@ -194,13 +279,14 @@ def _watched(
     """The answer, and what arrived at each layer, in the order of their last calls."""
     calls: dict[str, list[Tensor]] = {}
 
-    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def hook(_: nn.Module, arrived: tuple[Tensor, ...]) -> None:
-            calls[name] = [*calls.pop(name, []), arrived[0].detach()]
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], dict[str, Tensor]], None]:
+        def hook(_: nn.Module, arrived: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+            (values,) = (*arrived, *named.values())
+            calls[name] = [*calls.pop(name, []), values.detach()]
 
         return hook
 
-    hooks = [layer.register_forward_pre_hook(keep(name)) for name, layer in layers.items()]
+    hooks = [layer.register_forward_pre_hook(keep(name), with_kwargs=True) for name, layer in layers.items()]
     try:
         answer = _answered(model, values, reset=reset)
     finally:
@@ -221,21 +307,24 @@ def _answered(model: nn.Module, values: Any, *, reset: Reset | None) -> Any:
     return answer
 
 
-def _reductions(calls: list[Tensor], batch: int) -> Iterator[tuple[str, int, Tensor]]:
-    train = _as_train(calls, batch)
-    if train is None:
-        return
-    if len(train) == 1:
-        yield "once", 1, train[0]
-        return
-    yield "mean", len(train), train.mean(0)
-    yield "sum", len(train), train.sum(0)
-    yield "last", len(train), train[-1]
+def _readings(name: str, layer: nn.Linear, calls: list[Tensor], batch: int) -> Iterator[tuple[Head, Tensor]]:
+    """What the head may be, with the features that arrive at it then."""
+    for is_batch_first in (False, True):
+        train = _as_train(calls, batch, is_batch_first=is_batch_first)
+        if train is None:
+            return
+        steps = len(train)
+        if steps == 1:
+            yield Head(name, layer, "once", 1, is_batch_first=False), train[0]
+            return
+        yield Head(name, layer, "mean", steps, is_batch_first), train.mean(0)
+        yield Head(name, layer, "sum", steps, is_batch_first), train.sum(0)
+        yield Head(name, layer, "last", steps, is_batch_first), train[-1]
 
 
 def _reduced(calls: list[Tensor], head: Head, batch: int) -> Tensor:
-    for over, _, features in _reductions(calls, batch):
-        if over == head.over:
+    for other, features in _readings(head.name, head.layer, calls, batch):
+        if (other.over, other.is_batch_first) == (head.over, head.is_batch_first):
             return features
     raise ValueError(
         f"'{head.name}' saw {head.steps} steps in the first batch and another number in a later one; polish expects "
@@ -243,10 +332,12 @@ def _reduced(calls: list[Tensor], head: Head, batch: int) -> Tensor:
     )
 
 
-def _as_train(calls: list[Tensor], batch: int) -> Tensor | None:
-    """All calls as one train [time, batch, inputs], time first; None where the batch does not divide them."""
-    if any(call.ndim < 2 or call.shape[:-1].numel() % batch for call in calls):
+def _as_train(calls: list[Tensor], batch: int, *, is_batch_first: bool) -> Tensor | None:
+    """All calls as one train [time, batch, inputs]; None where there is none, or the batch does not divide them."""
+    if not calls or any(call.ndim < 2 or call.shape[:-1].numel() % batch for call in calls):
         return None
+    if is_batch_first:
+        return torch.cat([call.reshape(batch, -1, call.shape[-1]).transpose(0, 1) for call in calls])
     return torch.cat([call.reshape(-1, batch, call.shape[-1]) for call in calls])
 
 

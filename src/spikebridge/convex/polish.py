@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +15,7 @@ from torch import nn
 
 from .certificate import Certificate, certify
 from .fit import fit_sparse, lambda_max
-from .heads import Head, Reset, Seen, answers_as, find_head, see
+from .heads import Head, Reset, Seen, answers_as, find_head, pairs, see, share_right
 from .polished import Polished, PolishedHead, Weights
 from .shrink import picking, shrunk, with_head
 
@@ -35,10 +38,12 @@ def polish(
         minimise over W, b   (1 / n) sum_i cross-entropy(W' f_i + b, y_i) + lambda * penalty(W)
 
     and a duality gap says how far from the optimum that can be. The body is not touched, so "optimum" means: of all
-    heads on these features. The objective on training data is never above the old head's at any lambda.
+    heads on these features. The objective on training data is never above the old head's at any lambda. All of it is
+    of weights in the network's own type; sums over them are taken as exact, which those of a bfloat16 network are not.
 
     Among the heads whose validation accuracy is at least the old head's, the one that is right most often is taken; of
-    equals, the one with fewer inputs, then with the smaller log-loss. If there is none, the network keeps its head.
+    equals, the one with fewer inputs, then with the smaller log-loss. The network with the new head must be as often
+    right too; else the next one is tried. If there is none, the network keeps its head.
     What is chosen on validation data looks better there than it is: take other data to report it.
 
     Args:
@@ -66,26 +71,26 @@ def polish(
     (True, True)
     """
     train, validation = _kept(train), _kept(validation)
-    first = _first(train)
-    found = find_head(model, first, name=head, reset=reset)
+    found = find_head(model, train, name=head, reset=reset)
     seen, judged = see(model, found, train, reset=reset), see(model, found, validation, reset=reset)
     _check_targets(seen, judged, found)
-    has_bias = found.layer.bias is not None
-    path = _path(seen, judged, _old(found), has_bias=has_bias, penalty=penalty, strengths=strengths, tol=tol)
+    path = list(_path(seen, judged, found, penalty=penalty, strengths=strengths, tol=tol))
     accuracy, log_loss = _judged(judged, judged.logits)
-    good = [point for point in path if point.accuracy >= accuracy and len(point.kept)]
-    best = min(good, key=lambda point: (-point.accuracy, len(point.kept), point.log_loss), default=None)
-    if best is None:
-        result, smaller = copy.deepcopy(model), None
-        reason = "No head of the path is as often right on validation data as the old one, which stays."
-    else:
-        result, smaller = _replaced(model, found, best, first, validation, reset=reset)
-        reason = f"{len(best.kept)} of {found.layer.in_features} inputs are read; the body is as it was."
-        reason += f" '{smaller}' lost the units behind the others." if smaller else ""
+    result, chosen, smaller = copy.deepcopy(model), None, None
+    reason = "No head of the path is as often right on validation data as the old one, which stays."
+    good = [place for place, point in enumerate(path) if point.accuracy >= accuracy and len(point.kept)]
+    for place in sorted(good, key=lambda place: path[place].rank):
+        other, lost = _replaced(model, found, path[place], train, validation, reset=reset)
+        path[place] = replace(path[place], accuracy=share_right(other, validation, reset=reset))
+        if path[place].accuracy >= accuracy:
+            result, chosen, smaller = other, path[place], lost
+            reason = f"{len(chosen.kept)} of {found.layer.in_features} inputs are read; the body is as it was."
+            reason += f" '{smaller}' lost the units behind the others." if smaller else ""
+            break
     return Polished(
         model=result,
-        chosen=best,
-        path=path,
+        chosen=chosen,
+        path=tuple(path),
         head=found.name,
         inputs=found.layer.in_features,
         old_accuracy=accuracy,
@@ -98,15 +103,6 @@ def polish(
 def _kept(batches: Iterable[Any]) -> Iterable[Any]:
     """Batches that can be gone through more than once."""
     return batches if hasattr(batches, "__len__") else list(batches)
-
-
-def _first(batches: Iterable[Any]) -> Any:
-    """The values of the first batch."""
-    for batch in batches:
-        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
-            raise ValueError(f"polish expects batches (values, targets); got {type(batch).__name__}.")
-        return batch[0]
-    raise ValueError("polish expects at least one batch (values, targets); the loader yields nothing.")
 
 
 def _check_targets(seen: Seen, judged: Seen, head: Head) -> None:
@@ -147,32 +143,31 @@ def _old(head: Head) -> tuple[Weights, Weights]:
 def _path(
     seen: Seen,
     judged: Seen,
-    old: tuple[Weights, Weights],
+    head: Head,
     *,
-    has_bias: bool,
     penalty: Literal["group", "l1"],
     strengths: int | Sequence[float],
     tol: float,
 ) -> tuple[PolishedHead, ...]:
-    problem: dict[str, Any] = {"loss": "softmax", "penalty": penalty, "classes": old[0].shape[1]}
-    problem["intercept"] = has_bias
-    path, before = [], old
+    problem: dict[str, Any] = {"loss": "softmax", "penalty": penalty, "classes": head.layer.out_features}
+    problem["intercept"] = head.layer.bias is not None
+    path, before = [], _old(head)
     for strength in sorted(_strengths(strengths, seen, problem), reverse=True):
-        point = _point(seen, judged, old, before, tol=tol, **problem, strength=strength)
+        point = _point(seen, judged, head, before, tol=tol, **problem, strength=strength)
         path.append(point)
         before = (point.weights, point.intercept)
     return tuple(path)
 
 
 def _strengths(strengths: int | Sequence[float], seen: Seen, problem: dict[str, Any]) -> list[float]:
-    if isinstance(strengths, float):
+    if isinstance(strengths, Real) and not isinstance(strengths, Integral):
         raise TypeError(
             f"polish expects strengths to be how many, or a list of them; got {strengths}: strengths=[{strengths}]."
         )
-    if not isinstance(strengths, int):
+    if not isinstance(strengths, (int, Integral)):
         given = [float(strength) for strength in strengths]
-        if not given or min(given) <= 0.0:
-            raise ValueError(f"polish expects strengths > 0; got {given}.")
+        if not given or not all(0.0 < strength < math.inf for strength in given):
+            raise ValueError(f"polish expects finite strengths > 0; got {given}.")
         return given
     if strengths < 1:
         raise ValueError(f"polish expects at least one strength; got {strengths}.")
@@ -182,37 +177,42 @@ def _strengths(strengths: int | Sequence[float], seen: Seen, problem: dict[str, 
             "polish expects features that differ between samples; what arrives at the head is the same for all. Are "
             "the units before it silent?"
         )
-    return [float(value) for value in largest * np.geomspace(0.3, 3e-4, strengths)]
+    return [float(value) for value in largest * np.geomspace(0.3, 3e-4, int(strengths))]
 
 
 def _point(
     seen: Seen,
     judged: Seen,
-    old: tuple[Weights, Weights],
+    head: Head,
     before: tuple[Weights, Weights],
     *,
     tol: float,
     **problem: Any,
 ) -> PolishedHead:
-    """The best head, from the better of two starts; the old one if it is still lower than what is found."""
+    """The best head, from the better of two starts; the old one if it is still lower than what is found.
 
-    def objective(head: tuple[Weights, Weights], dual_point: Weights | None = None) -> Certificate:
-        weights, intercept = head
+    In numbers of the layer's own type: the certificate is of what the network will hold.
+    """
+
+    def objective(numbers: tuple[Weights, Weights], dual_point: Weights | None = None) -> Certificate:
+        weights, intercept = numbers
         return certify(
             seen.features, seen.targets, weights, intercept_values=intercept, dual_point=dual_point, **problem
         )
 
+    old = _old(head)
     was = objective(old)
     start = before if objective(before).primal < was.primal else old
     solution = fit_sparse(seen.features, seen.targets, tol=tol, warm_start=start, **problem)
-    head, certificate = (solution.weights, np.asarray(solution.intercept)), solution.certificate
+    new = head.rounded(solution.weights, np.asarray(solution.intercept))
+    certificate = objective(new, solution.dual_point)
     if certificate.primal > was.primal:
-        head, certificate = old, objective(old, solution.dual_point)
-    accuracy, log_loss = _judged(judged, judged.features @ head[0] + head[1])
+        new, certificate = old, objective(old, solution.dual_point)
+    accuracy, log_loss = _judged(judged, judged.features @ new[0] + new[1])
     return PolishedHead(
         strength=problem["strength"],
-        weights=head[0],
-        intercept=head[1],
+        weights=new[0],
+        intercept=new[1],
         certificate=certificate,
         old_objective=was.primal,
         accuracy=accuracy,
@@ -229,7 +229,13 @@ def _judged(seen: Seen, logits: Weights) -> tuple[float, float]:
 
 
 def _replaced(
-    model: nn.Module, head: Head, point: PolishedHead, first: Any, validation: Iterable[Any], *, reset: Reset | None
+    model: nn.Module,
+    head: Head,
+    point: PolishedHead,
+    train: Iterable[Any],
+    validation: Iterable[Any],
+    *,
+    reset: Reset | None,
 ) -> tuple[nn.Module, str | None]:
     """A copy with the new head, and the layer that is smaller; both are held to what the weights say."""
 
@@ -247,5 +253,6 @@ def _replaced(
     if len(point.kept) == head.layer.in_features:
         return result, None
     kept = torch.from_numpy(point.kept).to(head.layer.weight.device)
-    smaller, maker = shrunk(result, head.name, kept, first, reset=reset)
+    values, _ = next(pairs(train))
+    smaller, maker = shrunk(result, head.name, kept, values, reset=reset)
     return (smaller, maker) if maker is None or is_right(smaller) else (picking(result, head.name, kept), None)

@@ -23,7 +23,7 @@ class PolishedHead:
         intercept: [classes]; zeros for a head without bias.
         certificate: of the new head.
         old_objective: mean loss + lambda * penalty of the old head.
-        accuracy: of the new head on validation data.
+        accuracy: of the new head on validation data; of one that was put into the network, as that answers.
         log_loss: likewise, in nats.
     """
 
@@ -44,6 +44,11 @@ class PolishedHead:
     def old_excess(self) -> float:
         """What the old head is proven to lie above the best one, at least; 0 where it is the one that stays."""
         return self.old_objective - self.objective
+
+    @property
+    def rank(self) -> tuple[float, int, float]:
+        """Which of several is taken, the least first."""
+        return -self.accuracy, len(self.kept), self.log_loss
 
     @property
     def kept(self) -> NDArray[np.intp]:

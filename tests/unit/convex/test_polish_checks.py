@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -110,9 +111,39 @@ def test_batches_are_moved_to_the_network() -> None:
 def test_networks_of_other_types_are_polished(dtype: torch.dtype, name: str) -> None:
     network = made(name).to(dtype)
     train, validation = ([(values.to(dtype), targets) for values, targets in part] for part in (TRAIN, VALIDATION))
-    head = find_head(network, train[0][0])
+    head = find_head(network, train)
     assert see(network, head, train).features.shape[1] == HIDDEN
-    assert polish(network, train, validation, strengths=2).replaced
+    found = polish(network, train, validation, strengths=np.int64(3))
+    assert found.replaced and len(found.path) == 3
+    for point in found.path:
+        assert point.objective <= point.old_objective
+        for part in (point.weights, point.intercept / head.bias_share):
+            assert torch.equal(torch.from_numpy(part).to(dtype).double(), torch.from_numpy(part))
+
+
+def test_validation_accuracy_is_the_networks_own_and_never_falls() -> None:
+    """In bfloat16 many answers tie, and those of the head alone are not the network's."""
+    told = 0
+    for seed in range(12):
+        torch.manual_seed(seed)
+        values, rule = torch.randn(600, 6), torch.randn(6, 3)
+        targets = (values @ rule + 0.5 * torch.randn(600, 3)).argmax(1)
+        network = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 3))
+        optimiser = torch.optim.Adam(network.parameters(), lr=0.02)
+        for _ in range(40):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(network(values[:300]), targets[:300]).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        network, values = network.bfloat16(), values.bfloat16()
+        held_out = [(values[300:], targets[300:])]
+        found = polish(network, [(values[:300], targets[:300])], held_out, strengths=[1e-2, 1e-3, 1e-4])
+        before, after = (
+            (each(values[300:]).argmax(1) == targets[300:]).double().mean() for each in (network, found.model)
+        )
+        assert after >= before == found.old_accuracy
+        assert found.chosen is None or found.chosen.accuracy == after
+        told += found.replaced
+    assert told > 3
 
 
 class Scaled(nn.Linear):
