@@ -95,8 +95,8 @@ def certify(
         class_weight: "balanced" or {class: weight}.
         classes: number of classes of the softmax.
         pool: more columns, for level B: they must not improve the optimum by more than the gap.
-        level: None means B with a pool, else A. "C" bounds every network with 0/1 units, "D" is A or B with the
-            caller's word that the columns are all there are.
+        level: None means B with a pool, else A. "C" bounds every network with 0/1 units, as the columns are;
+            "D" is A or B with the caller's word that the columns are all there are.
         dual_point: [samples] or [samples, outputs], any numbers: a further u to try. The hinge needs one for a tight
             bound, as its residuals at the kink are not in the weights; :attr:`Solution.dual_point` has it.
 
@@ -181,6 +181,11 @@ def _require_level(problem: Problem, level: str, pool: Dictionary | None) -> Non
         raise ValueError(f"certify expects level 'A', 'B', 'C' or 'D'; got {level!r}.")
     if (level == "B" and pool is None) or (level in "AC" and pool is not None):
         raise ValueError(f"certify expects a pool for level 'B', and may have one for 'D'; got level {level!r}.")
+    if level == "C" and not problem.dictionary.is_binary:
+        raise ValueError(
+            "certify expects columns of zeros and ones for level 'C', which bounds networks whose last units are 0 or "
+            "1; got other numbers. Take level 'A'."
+        )
     if pool is not None and pool.shape[0] != problem.dictionary.shape[0]:
         raise ValueError(
             f"certify expects a pool over the same {problem.dictionary.shape[0]} rows; got {pool.shape[0]}."

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .bits import BitDictionary
 from .columns import Dictionary, Floats, Index, require_finite
+from .dictionary import as_dictionary
 from .packing import Words, blocks, popcounts
 
 HASH_SEED = 0x5B1D
@@ -115,22 +116,24 @@ def distinct(dictionary: BitDictionary, *, intercept: bool = False) -> Distinct:
     )
 
 
-def merge_rows(dictionary: Dictionary, targets: NDArray[Any], *, weights: NDArray[Any] | None = None) -> MergedRows:
+def merge_rows(dictionary: Any, targets: NDArray[Any], *, weights: NDArray[Any] | None = None) -> MergedRows:
     """Keep once the samples that are equal in every feature and in their target, weighted by how many there are.
 
     sum_i a_i loss(d_i w, y_i) stays what it is for every w; discrete data shrink a lot.
 
     Args:
-        dictionary: any.
+        dictionary: [n, features]: an array, a scipy sparse matrix, or a :class:`Dictionary`.
         targets: [n] or [n, outputs].
         weights: a_i, [n]; None is 1 each.
 
-    Raises:  ValueError: targets or weights for another number of samples, or targets that are not finite.
+    Raises:  ValueError: targets or weights for another number of samples, targets that are not finite, or weights that
+        are not finite and >= 0.
 
-    >>> merged = merge_rows(BitDictionary.from_columns(np.array([[1], [0], [1]])), np.array([2, 2, 2]))
+    >>> merged = merge_rows(np.array([[1], [0], [1]]), np.array([2, 2, 2]))
     >>> merged.weights.tolist(), merged.source.tolist()
     ([2.0, 1.0], [0, 1, 0])
     """
+    dictionary = as_dictionary(dictionary)
     rows = dictionary.shape[0]
     labels, counts = np.asarray(targets), np.ones(rows) if weights is None else np.asarray(weights, dtype=np.float64)
     if len(labels) != rows or counts.shape != (rows,):
@@ -139,6 +142,8 @@ def merge_rows(dictionary: Dictionary, targets: NDArray[Any], *, weights: NDArra
             f"{counts.shape}."
         )
     require_finite(labels, owner="merge_rows")
+    if not (np.isfinite(counts) & (counts >= 0.0)).all():
+        raise ValueError(f"merge_rows expects weights that are finite and >= 0; got {counts.min()} to {counts.max()}.")
     same_target = np.unique(labels.reshape(rows, -1), axis=0, return_inverse=True)[1].reshape(-1)
     pieces = [np.arange(dictionary.shape[1])[piece] for piece in blocks(rows, dictionary.shape[1])]
     prints = np.zeros((rows, 2), dtype=np.uint64)

@@ -67,6 +67,7 @@ class ConvexSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         path_: (lambda, solution, accuracy on the held-out share), strongest first; None if strength was given.
         strength_: lambda in use.
         features_: units, and what is read of them.
+        sample_shape_: of one sample, without its batch.
         network_: the reconstructed network, without the units that are not read.
 
     Source:  arXiv 2605.08022; the interface is that of scikit-learn.
@@ -112,6 +113,7 @@ class ConvexSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, labels = np.unique(y, return_inverse=True)
         self._check_classes()
         self.features_ = self._features(X)
+        self.sample_shape_ = X.shape[1:]
         values = _tensor(X)
         dictionary = self._spikes(values)
         self.path_ = self._path(dictionary, labels) if self.strength is None else None
@@ -253,6 +255,10 @@ class ConvexSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _scores(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, allow_nd=True, dtype=np.float64)  # noqa: N806
+        if X.shape[1:] != self.sample_shape_:
+            raise ValueError(
+                f"ConvexSNNClassifier expects samples of shape {self.sample_shape_}, as in fit; got {X.shape[1:]}."
+            )
         with torch.no_grad():
             scores = [self.network_(batch) for batch in torch.split(_tensor(X), BATCH)]
         found: NDArray[np.float64] = torch.cat(scores).numpy()

@@ -133,7 +133,7 @@ class SmoothedHinge(MarginLoss):
     """
 
     name = "smoothed-hinge"
-    least_caution = 1e-3
+    least_caution = 1e-5
 
     def __init__(self, smoothing: float = 1.0) -> None:
         if not smoothing > 0.0:
@@ -169,7 +169,7 @@ class SquaredHinge(MarginLoss):
 
     name = "squared-hinge"
     largest = np.inf
-    least_caution = 1e-3
+    least_caution = 1e-5
     smoothness = 2.0
 
     def of_margin(self, margins: Floats) -> Floats:

@@ -91,14 +91,14 @@ def _survivors(problem: Problem, last: Solution, previous: float, strength: floa
 def _strengths(problem: Problem, strengths: int | Sequence[float], smallest: float) -> list[float]:
     if np.isscalar(strengths) and not isinstance(strengths, Integral):
         raise TypeError(f"fit_path expects strengths to be how many, or a list of them; got {strengths!r}.")
-    if isinstance(strengths, int):
+    if isinstance(strengths, (int, Integral)):
         if strengths < 1 or not 0.0 < smallest <= 1.0:
             raise ValueError(
                 f"fit_path expects at least one strength and 0 < smallest <= 1; got {strengths} and {smallest}."
             )
         # Where no column says anything it is 0, and any strength keeps all weights at 0.
         largest = lambda_max_of(problem) or 1.0
-        return [float(value) for value in largest * np.geomspace(1.0, smallest, strengths)]
+        return [float(value) for value in largest * np.geomspace(1.0, smallest, int(strengths))]
     given = sorted({float(value) for value in strengths}, reverse=True)
     if not given or not 0.0 < given[-1] or not given[0] < np.inf:
         raise ValueError(f"fit_path expects strengths > 0; got {list(strengths)}.")

@@ -176,9 +176,10 @@ def _class_weights(loss: Loss, targets: Floats, classes: Mapping[int, float] | s
     if classes == "balanced":
         counts = np.bincount(labels, minlength=len(names))
         return np.asarray((1.0 / np.maximum(counts, 1))[labels])
-    if isinstance(classes, str) or not set(classes) <= set(names) or not _are_weights(classes):
+    if not isinstance(classes, Mapping) or not set(classes) <= set(names) or not _are_weights(classes):
         raise ValueError(
-            f"fit_sparse expects class_weight 'balanced' or finite weights >= 0 of {names}; got {classes!r}."
+            f"fit_sparse expects class_weight 'balanced' or {{class: weight}}, finite weights >= 0 of {names}; got "
+            f"{classes!r}."
         )
     return np.array([float(classes.get(name, 1.0)) for name in names])[labels]
 

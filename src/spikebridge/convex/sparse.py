@@ -38,6 +38,7 @@ class SparseDictionary(Dictionary):
             self._matrix = self._matrix.copy()  # it may share the caller's arrays, which stay as they are
             self._matrix.sum_duplicates()
         require_finite(self._matrix.data, owner="SparseDictionary")
+        self.is_binary = bool((self._matrix.data == 1.0).all())
         self.shape = (int(matrix.shape[0]), int(matrix.shape[1]))
 
     @property

@@ -147,11 +147,12 @@ def test_weights_above_the_largest_strength_are_certified_zero() -> None:
         ({"level": "E"}, "level 'A', 'B', 'C' or 'D'"),
         ({"level": "B"}, "expects a pool"),
         ({"level": "C", "pool": features()}, "expects a pool"),
+        ({"level": "C", "dictionary": 0.5 * features()}, "zeros and ones for level 'C'"),
         ({"pool": features(71)}, "the same 70 rows"),
         ({"strength": -1.0}, "strength >= 0"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(change: dict[str, Any], message: str) -> None:
-    settings: dict[str, Any] = {"weights": np.zeros(25), "strength": 0.1, **change}
+    settings: dict[str, Any] = {"dictionary": features(), "weights": np.zeros(25), "strength": 0.1, **change}
     with pytest.raises(ValueError, match=message):
-        certify(features(), targets("logistic"), **settings)
+        certify(targets=targets("logistic"), **settings)

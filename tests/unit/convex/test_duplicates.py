@@ -99,5 +99,8 @@ def test_refusals() -> None:
     for targets, weights in ((np.zeros(3), None), (np.zeros(2), np.ones(3))):
         with pytest.raises(ValueError, match="one target and one weight for each of 2 samples"):
             merge_rows(bits, targets, weights=weights)
+    for strange in (np.nan, np.inf, -1.0):
+        with pytest.raises(ValueError, match="merge_rows expects weights that are finite and >= 0"):
+            merge_rows(bits, np.zeros(bits.shape[0]), weights=np.full(bits.shape[0], strange))
     with pytest.raises(ValueError, match="merge_rows expects finite numbers"):
         merge_rows(bits, np.array([0.0, np.nan]))

@@ -147,3 +147,11 @@ def test_what_cannot_be_learned_is_refused() -> None:
         ConvexSNNClassifier(read="first").fit(strings, labels)
     with pytest.raises(ValueError, match=r"expects X \[samples, features\] or \[samples, time, features\]; got"):
         ConvexSNNClassifier().fit(strings[..., None], labels)
+
+
+def test_samples_of_another_shape_than_in_fit_are_refused() -> None:
+    values = np.random.default_rng(0).integers(0, 2, (40, 5, 2)).astype(float)
+    model = ConvexSNNClassifier(strength=0.01, widths=(16,)).fit(values, values[:, 0, 0])
+    for strange in (values[:, :, :1], values[:, :3]):
+        with pytest.raises(ValueError, match=r"samples of shape \(5, 2\), as in fit|expecting 5 features"):
+            model.predict(strange)

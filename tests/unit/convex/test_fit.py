@@ -95,6 +95,7 @@ def test_a_loss_may_be_given_as_an_object() -> None:
         ({"sample_weight": np.ones(69)}, r"sample_weight \[70\]"),
         ({"class_weight": {2: 1.0}}, r"of \[-1, 1\]"),
         ({"class_weight": "even"}, "'balanced'"),
+        ({"class_weight": [1.0, 2.0]}, "{class: weight}"),
         ({"targets": targets("squared"), "loss": "squared", "class_weight": "balanced"}, "has no classes"),
         ({"targets": np.ones(70), "intercept": True}, "none of class -1"),
         ({"targets": np.zeros(70, int), "loss": "softmax", "intercept": True, "classes": 3}, "none of class 1, 2"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -182,8 +182,20 @@ def test_a_code_that_draws_is_no_state() -> None:
     network = SpikingNetwork(body, encoder=Rate(time_steps=STEPS))
     data = batches()
     before = torch.random.get_rng_state()
-    assert find_head(network, data).over == "mean"
+    head = find_head(network, data)
+    assert head.over == "mean"
+    seen = [see(network, head, _drawing(data)).logits for _ in range(2)]
+    assert (seen[0] == seen[1]).all()
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def _drawing(data: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """As a loader that shuffles or augments: the random numbers go on between batches."""
+    state = torch.random.get_rng_state()
+    for batch in data:
+        torch.rand(3)
+        yield batch
+    torch.random.set_rng_state(state)
 
 
 def test_the_network_is_left_as_it_was() -> None:

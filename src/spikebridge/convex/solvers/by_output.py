@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ STALE = 0.1
 NEAR = 0.8
 """Coordinates whose gradient is above this share of lambda take part in a step."""
 
-DECREASE, SMALLEST_STEP = 1e-4, 1e-10
+DECREASE, SMALLEST_STEP, LONGEST_STEP = 1e-4, 1e-10, 2.0**20
 
 
 class _Model(NamedTuple):
@@ -129,7 +130,11 @@ class ByOutput:
         return curvature + self._caution.share * (above - curvature)
 
     def _move(self, output: int, rows: NDArray[np.intp], direction: Floats, gradient: Floats) -> None:
-        """Backtrack from the whole step until the objective falls as promised."""
+        """Backtrack from the whole step until the objective falls as promised.
+
+        Where the Hessian has more curvature than the loss, steps may be far too short, as along a valley without any:
+        then the step doubles for as long as the objective falls.
+        """
         block, problem = self.block, self.block.problem
         change = block.product(direction[:, None], rows)[:, 0]
         old = block.values[:, output].copy()
@@ -149,8 +154,17 @@ class ByOutput:
             step *= 0.5
             if step < SMALLEST_STEP:
                 break
-        self._caution.learn(step if direction.any() else 0.0)
+        if step == 1.0 and self._caution.share > 0.0:
+            step = self._lengthened(old[rows], direction, objective)
+        self._caution.learn(min(step, 1.0) if direction.any() else 0.0)
         if step < SMALLEST_STEP:
             return
         block.values[rows, output] = old[rows] + step * direction
         block.scores[:, output] += step * change
+
+    @staticmethod
+    def _lengthened(old: Floats, direction: Floats, objective: Callable[[Floats, float], float]) -> float:
+        step, value = 1.0, objective(old + direction, 1.0)
+        while step < LONGEST_STEP and (longer := objective(old + 2.0 * step * direction, 2.0 * step)) < value:
+            step, value = 2.0 * step, longer
+        return step

@@ -30,7 +30,7 @@ EASING = 0.3
 MOST_ROUNDS, MOST_SWEEPS = 200, 20
 
 PATIENCE = 8
-"""Rounds without a gap a tenth smaller after which rounding is all that is left."""
+"""Rounds after which rounding is all that is left: with no gap a tenth smaller, nor an objective lower by ``tol``."""
 
 
 def working_set(
@@ -58,7 +58,7 @@ def working_set(
     norms = centred_norms(problem)
     alive = np.arange(problem.dictionary.shape[1])
     best: Bound | None = None
-    least, patience = np.inf, PATIENCE
+    least, lowest, patience = np.inf, np.inf, PATIENCE
     rounds = 0
     while True:
         rounds += 1
@@ -66,8 +66,8 @@ def working_set(
         bound = lower_bound(problem, problem.residual(scores), columns=alive)
         best = bound if best is None or bound.value > best.value else best
         gap = primal - best.value
-        patience = PATIENCE if gap < 0.9 * least else patience - 1
-        least = min(least, gap)
+        patience = PATIENCE if gap < 0.9 * least or primal < (1.0 - tol) * lowest else patience - 1
+        least, lowest = min(least, gap), min(lowest, primal)
         if gap <= tol * primal or not patience or rounds == MOST_ROUNDS or time.monotonic() > deadline:
             break
         keep = may_be_used(problem, bound, primal - bound.value, norms[alive])
