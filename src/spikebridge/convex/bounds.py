@@ -118,12 +118,13 @@ def feasible(problem: Problem, dual: Floats) -> Floats:
 def _sizes(
     problem: Problem, dictionary: Dictionary, product: Floats, point: Floats, columns: NDArray[np.intp] | None
 ) -> Floats:
-    """Sizes of D^T u, rounding included: exact for zeros and ones, else an entry is off by at most n eps |d_j| |u|."""
-    sizes = problem.penalty.sizes(product) * (1.0 + 8.0 * EPSILON)
+    """Sizes of D^T u, rounding included: exact for zeros and ones, else entry jc is off by up to n eps |d_j| |u_c|."""
     if dictionary.is_binary:
-        return sizes
-    norms = np.sqrt(dictionary.column_norms()) * float(np.linalg.norm(point))
-    return sizes + (dictionary.shape[0] + 8) * EPSILON * (norms if columns is None else norms[columns])[:, None]
+        return problem.penalty.sizes(product) * (1.0 + 8.0 * EPSILON)
+    norms = np.sqrt(dictionary.column_norms())
+    norms = norms if columns is None else norms[columns]
+    off = (dictionary.shape[0] + 8) * EPSILON * np.outer(norms, np.linalg.norm(point, axis=0))
+    return problem.penalty.sizes(np.abs(product) + off) * (1.0 + 8.0 * EPSILON)
 
 
 def _largest_of_any_column(point: Floats) -> Floats:

@@ -50,6 +50,10 @@ class Dictionary(ABC):
         """D[rows], a dictionary of the same kind; indices in any order and with repeats."""
         return self._take_rows(index_into(rows, self.shape[0], owner=f"{type(self).__name__}.take_rows", axis="row"))
 
+    def agreed(self, is_so: bool) -> bool:
+        """Whether it is so for any process that holds rows; as clocks differ, whether time is over is asked of all."""
+        return is_so
+
     @abstractmethod
     def column_norms(self) -> Floats:
         """The squared 2-norm of every column: [P]."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .bits import BitDictionary as BitDictionary
 from .columns import Dictionary as Dictionary
@@ -28,7 +29,8 @@ def as_dictionary(matrix: Any) -> Dictionary:
     Args:
         matrix: [samples, features]: an array, a scipy sparse matrix, or a :class:`Dictionary`.
 
-    Raises:  ValueError: not a matrix, no row or no column, NaN or infinity. TypeError: what is not real numbers.
+    Raises:  ValueError: not a matrix, no row or no column, NaN or infinity. TypeError: what is not real numbers, or
+        masked ones.
 
     >>> as_dictionary(np.eye(3))
     BitDictionary(3 rows, 3 columns, 2.4e-05 MB)
@@ -37,6 +39,12 @@ def as_dictionary(matrix: Any) -> Dictionary:
         return matrix
     if hasattr(matrix, "tocsc"):
         return _from_sparse(matrix)
+    if isinstance(matrix, Tensor):
+        matrix = (matrix.float() if matrix.is_floating_point() and matrix.dtype.itemsize < 4 else matrix).detach().cpu()
+    if np.ma.isMaskedArray(matrix) and np.ma.getmask(matrix).any():
+        raise TypeError(
+            "as_dictionary expects numbers everywhere; got a masked array. Fill it first, by .filled(value)."
+        )
     array = np.asarray(matrix)
     require_matrix(array, owner="as_dictionary")
     return BitDictionary.from_columns(array) if _is_binary(array) else DenseDictionary(array)

@@ -185,7 +185,7 @@ def _warn(certificate: Certificate, tol: float) -> None:
     warnings.warn(
         f"fit_sparse stopped at a relative gap of {certificate.relative_gap:.1e}, above tol={tol:g}; the solution is "
         f"at most that far from the optimum. Give it more max_time if that has ended it, ask for a larger tol, or make "
-        f"the problem easier: a larger strength, or a ridge.",
+        f"the problem easier: a larger strength, a ridge, or columns of like size; solver='fista' may get further.",
         ConvergenceWarning,
         stacklevel=4,
     )

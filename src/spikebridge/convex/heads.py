@@ -171,7 +171,8 @@ def _require_same(model: nn.Module, values: Any, logits: Tensor, *, reset: Reset
     if not torch.equal(answer_of(model, values, reset=reset), logits):
         raise ValueError(
             f"{type(model).__name__} answers otherwise when it sees a batch again: it keeps a state. Pass reset=, such "
-            f"as spikingjelly.activation_based.functional.reset_net, or a function that calls its own reset."
+            f"as spikingjelly.activation_based.functional.reset_net, or a function that calls its own reset, or seeds "
+            f"the generator of its code."
         )
 
 
@@ -207,8 +208,8 @@ def see(model: nn.Module, head: Head, batches: Iterable[Any], *, reset: Reset | 
         targets.append(wanted)
     _require_same(model, first, answers[0], reset=reset)
     return Seen(
-        torch.cat(features).double().cpu().numpy(),
-        torch.cat(answers).double().cpu().numpy(),
+        torch.cat(features).cpu().double().numpy(),
+        torch.cat(answers).cpu().double().numpy(),
         torch.cat(targets).numpy(),
     )
 
@@ -223,12 +224,12 @@ def answers_as(
     reset: Reset | None = None,
 ) -> bool:
     """Whether another network answers f W + b on every batch, f being what arrives at the head of the first."""
-    weight, intercept = (torch.from_numpy(part).to(head.layer.weight).double() for part in weights)
+    weight, intercept = map(torch.from_numpy, head.rounded(*weights))
     for values, _ in pairs(batches):
         answer, calls = _watched(model, {head.name: head.layer}, values, reset=reset)
         features = _reduced(calls[head.name], head, len(logits_of(answer)))
         found = answer_of(other, values, reset=reset)
-        if not _is_same(features.double() @ weight + intercept, found):
+        if not _is_same(features.cpu().double() @ weight + intercept, found.cpu()):
             return False
     return True
 

@@ -13,7 +13,7 @@ from .losses import Floats
 class Penalty(ABC):
     """A norm of weights [P, C] that falls into blocks; ``sizes`` is the dual norm, block by block.
 
-    The dual constraint is  sizes(D^T u) <= lambda  for all blocks.
+    The dual constraint is  sizes(D^T u) <= lambda  for all blocks. The norm is one of magnitudes: signs do not matter.
 
     Attributes:
         name: as in ``fit_sparse(penalty=...)``.

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from .certificate import Certificate, certify
+from .dictionary import Dictionary, as_dictionary
 from .fit import fit_sparse, lambda_max
 from .heads import Head, Reset, Seen, answers_as, find_head, pairs, see, share_right
 from .polished import Polished, PolishedHead, Weights
@@ -133,11 +135,11 @@ def _check_targets(seen: Seen, judged: Seen, head: Head) -> None:
 
 
 def _old(head: Head) -> tuple[Weights, Weights]:
-    weight = head.layer.weight.detach().double().cpu().numpy().T
+    weight = head.layer.weight.detach().cpu().double().numpy().T
     bias = head.layer.bias
     if bias is None:
         return weight, np.zeros(weight.shape[1])
-    return weight, head.bias_share * bias.detach().double().cpu().numpy()
+    return weight, head.bias_share * bias.detach().cpu().double().numpy()
 
 
 def _path(
@@ -151,15 +153,17 @@ def _path(
 ) -> tuple[PolishedHead, ...]:
     problem: dict[str, Any] = {"loss": "softmax", "penalty": penalty, "classes": head.layer.out_features}
     problem["intercept"] = head.layer.bias is not None
-    path, before = [], _old(head)
-    for strength in sorted(_strengths(strengths, seen, problem), reverse=True):
-        point = _point(seen, judged, head, before, tol=tol, **problem, strength=strength)
+    path, before, columns = [], _old(head), as_dictionary(seen.features)
+    for strength in sorted(_strengths(strengths, columns, seen.targets, problem), reverse=True):
+        point = _point(columns, seen.targets, judged, head, before, tol=tol, **problem, strength=strength)
         path.append(point)
         before = (point.weights, point.intercept)
     return tuple(path)
 
 
-def _strengths(strengths: int | Sequence[float], seen: Seen, problem: dict[str, Any]) -> list[float]:
+def _strengths(
+    strengths: int | Sequence[float], columns: Dictionary, targets: NDArray[Any], problem: dict[str, Any]
+) -> list[float]:
     if isinstance(strengths, Real) and not isinstance(strengths, Integral):
         raise TypeError(
             f"polish expects strengths to be how many, or a list of them; got {strengths}: strengths=[{strengths}]."
@@ -171,7 +175,7 @@ def _strengths(strengths: int | Sequence[float], seen: Seen, problem: dict[str, 
         return given
     if strengths < 1:
         raise ValueError(f"polish expects at least one strength; got {strengths}.")
-    largest = lambda_max(seen.features, seen.targets, **problem)
+    largest = lambda_max(columns, targets, **problem)
     if largest == 0.0:
         raise ValueError(
             "polish expects features that differ between samples; what arrives at the head is the same for all. Are "
@@ -181,7 +185,8 @@ def _strengths(strengths: int | Sequence[float], seen: Seen, problem: dict[str, 
 
 
 def _point(
-    seen: Seen,
+    columns: Dictionary,
+    targets: NDArray[Any],
     judged: Seen,
     head: Head,
     before: tuple[Weights, Weights],
@@ -196,14 +201,12 @@ def _point(
 
     def objective(numbers: tuple[Weights, Weights], dual_point: Weights | None = None) -> Certificate:
         weights, intercept = numbers
-        return certify(
-            seen.features, seen.targets, weights, intercept_values=intercept, dual_point=dual_point, **problem
-        )
+        return certify(columns, targets, weights, intercept_values=intercept, dual_point=dual_point, **problem)
 
     old = _old(head)
     was = objective(old)
     start = before if objective(before).primal < was.primal else old
-    solution = fit_sparse(seen.features, seen.targets, tol=tol, warm_start=start, **problem)
+    solution = fit_sparse(columns, targets, tol=tol, warm_start=start, **problem)
     new = head.rounded(solution.weights, np.asarray(solution.intercept))
     certificate = objective(new, solution.dual_point)
     if certificate.primal > was.primal:

@@ -51,6 +51,9 @@ class ShardedDictionary(Dictionary):
         dist.all_reduce(summed, group=self._group)
         return np.asarray(summed.numpy())
 
+    def agreed(self, is_so: bool) -> bool:
+        return bool(self.total(np.array([float(is_so)]))[0] > 0.0)
+
     @property
     def nbytes(self) -> int:
         return self.local.nbytes

@@ -10,7 +10,8 @@ import pytest
 
 from spikebridge.convex import Logistic, Problem, certify, fit_sparse
 from spikebridge.convex.bounds import lower_bound
-from spikebridge.convex.losses import find_loss
+from spikebridge.convex.losses import Floats, find_loss
+from spikebridge.convex.penalties import L1
 
 from .readouts import features, targets
 
@@ -128,3 +129,27 @@ def test_sample_weights_whose_sum_overflows_count_as_what_they_are() -> None:
     assert large.primal == pytest.approx(small.primal) and large.dual == pytest.approx(small.dual)
     with pytest.raises(ValueError, match="finite weights >= 0"):
         certify(matrix, wanted, np.zeros(25), strength=0.1, class_weight={1: np.inf})
+
+
+class Cheap(L1):
+    """l1 at a price per weight: lambda * price * |w|."""
+
+    def __init__(self, price: float) -> None:
+        self.price = price
+
+    def value(self, weights: Floats) -> float:
+        return self.price * super().value(weights)
+
+    def sizes(self, gradients: Floats) -> Floats:
+        return super().sizes(gradients) / self.price
+
+
+def test_what_rounding_may_have_added_is_in_the_units_of_the_penalty() -> None:
+    """Columns nearly orthogonal to the residuals, so that correlations are little but rounding."""
+    rng = np.random.default_rng(0)
+    wanted, price = rng.normal(size=50), 1e-9
+    matrix = 1e6 * rng.normal(size=(50, 6))
+    matrix -= np.outer(wanted, wanted @ matrix) / (wanted @ wanted)
+    cheap = certify(matrix, wanted, np.zeros(6), loss="squared", penalty=Cheap(price), strength=0.1)
+    plain = certify(matrix, wanted, np.zeros(6), loss="squared", penalty="l1", strength=0.1 * price)
+    assert cheap.dual == pytest.approx(plain.dual, rel=1e-9)

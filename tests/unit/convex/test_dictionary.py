@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 
 from spikebridge.convex import (
@@ -136,6 +137,14 @@ def test_the_kind_that_suits_a_matrix(matrix: Any, kind: type[Dictionary]) -> No
     assert as_dictionary(found) is found
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.int64, torch.bool])
+def test_tensors_are_taken_as_they_are(dtype: torch.dtype) -> None:
+    tensor = torch.from_numpy(BINARY).to(dtype).requires_grad_(dtype.is_floating_point)
+    found = as_dictionary(tensor)
+    assert type(found) is BitDictionary
+    assert np.array_equal(found.take(np.arange(found.shape[1])), BINARY)
+
+
 @pytest.mark.parametrize("make", [as_dictionary, DenseDictionary, BitDictionary.from_columns])
 def test_what_is_no_matrix_is_refused(make: Any) -> None:
     for shape in ((3,), (2, 2, 2), ()):
@@ -154,6 +163,8 @@ def test_other_refusals() -> None:
         as_dictionary(sparse.csr_array(np.array([[np.nan, 0.0]])))
     with pytest.raises(TypeError, match="expects real numbers; got complex128"):
         as_dictionary(np.array([[1j]]))
+    with pytest.raises(TypeError, match="got a masked array"):
+        as_dictionary(np.ma.masked_equal(np.eye(2), 0.0))
     with pytest.raises(TypeError, match="expects a scipy sparse matrix; got ndarray"):
         SparseDictionary(np.eye(2))
     with pytest.raises(ValueError, match=r"BitDictionary expects zeros and ones; got 2\.0"):

@@ -41,6 +41,9 @@ def work(rank: int, folder: str) -> None:
         solution = solve(shards[rank], case)
         found[f"{name} weights"], found[f"{name} intercept"] = solution.weights, solution.intercept
         found[f"{name} objective"], found[f"{name} gap"] = solution.objective, solution.certificate.relative_gap
+    for loss in ("logistic", "hinge"):
+        early = solve(shards[rank], {"loss": loss, "tol": 1e-15, "strength": 1e-4, "max_time": (0.0, np.inf)[rank]})
+        found[f"early {loss}"] = early.weights
     np.savez(Path(folder) / f"{rank}.npz", **found)
     dist.destroy_process_group()
 
@@ -67,6 +70,12 @@ def test_fixed_point_gives_the_same_bits_for_any_number_of_processes(found: list
     for answer in found:
         assert np.array_equal(answer[f"{name} weights"], alone.weights)
         assert np.array_equal(answer[f"{name} intercept"], alone.intercept)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "hinge"])
+def test_processes_stop_together_whoever_s_time_is_over(found: list[Any], loss: str) -> None:
+    first, second = (answer[f"early {loss}"] for answer in found)
+    assert np.array_equal(first, second)
 
 
 def test_a_shard_needs_a_process_group_and_fixed_point_zeros_and_ones() -> None:

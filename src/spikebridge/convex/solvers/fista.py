@@ -85,7 +85,7 @@ def _run(steps: _Steps, weights: Floats, intercept: Floats, *, tol: float, max_t
         if primal > least * (1.0 + 1e-9):
             curvature, momentum, ahead = 2.0 * curvature, 1.0, here
         least = min(least, primal)
-        if steps.agreed(is_finished or time.monotonic() > deadline):
+        if problem.dictionary.agreed(is_finished or time.monotonic() > deadline):
             break
     return Found(here.weights, here.intercept - steps.means @ here.weights, dual_point, count, is_finished)
 
@@ -168,10 +168,6 @@ class _Steps:
         scores = problem.scores(point.weights, point.intercept - self.means @ point.weights)
         bound = lower_bound(problem, problem.residual(scores))
         return problem.loss_value(scores) + problem.penalty_value(point.weights), bound
-
-    def agreed(self, is_over: bool) -> bool:
-        """Whether any process wants to stop: clocks differ."""
-        return bool(self.total(np.array([float(is_over)]))[0] > 0.0)
 
 
 def _alone(parts: Floats) -> Floats:

@@ -46,13 +46,14 @@ def through_smooth_losses(
         ends = [(weights, intercept), _onto_kink(problem, weights, intercept, width)]
         gaps = [(certify_problem(problem, *end, dual_point=found.dual_point).relative_gap, end) for end in ends]
         gap, end = min(gaps, key=lambda pair: pair[0])
-        if gap <= tol or time.monotonic() > deadline:
+        if gap <= tol or problem.dictionary.agreed(time.monotonic() > deadline):
             break
         width *= NARROWING
     left = deadline - time.monotonic()
-    if gap > tol and left > 0.0 and is_small_program(problem):
+    if gap > tol and not problem.dictionary.agreed(left <= 0.0) and is_small_program(problem):
         vertex = by_program(problem, max_time=left)
-        if vertex is not None:
+        is_missing = problem.dictionary.agreed(vertex is None)
+        if vertex is not None and not is_missing:
             found, end = vertex, (vertex.weights, vertex.intercept)
             gap = certify_problem(problem, *end, dual_point=found.dual_point).relative_gap
     _, bound = judged(problem, *end, dual_point=found.dual_point)

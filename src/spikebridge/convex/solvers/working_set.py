@@ -68,7 +68,8 @@ def working_set(
         gap = primal - best.value
         patience = PATIENCE if gap < 0.9 * least or primal < (1.0 - tol) * lowest else patience - 1
         least, lowest = min(least, gap), min(lowest, primal)
-        if gap <= tol * primal or not patience or rounds == MOST_ROUNDS or time.monotonic() > deadline:
+        is_over = problem.dictionary.agreed(time.monotonic() > deadline)
+        if gap <= tol * primal or not patience or rounds == MOST_ROUNDS or is_over:
             break
         keep = may_be_used(problem, bound, primal - bound.value, norms[alive])
         alive, correlations = alive[keep], bound.correlations[keep]
