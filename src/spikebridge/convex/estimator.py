@@ -24,6 +24,7 @@ from .certificate import certify
 from .columns import Dictionary
 from .features import Count, Feature, Spike, every_step
 from .fit import Solution, fit_sparse, lambda_max
+from .path import fit_path
 from .reconstruct import ExactReadout, exact_readout, reconstruct
 from .snapping import OnGrid
 from .spike_features import SpikeFeatures, spike_dictionary
@@ -119,7 +120,10 @@ class ConvexSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.path_ = self._path(dictionary, labels) if self.strength is None else None
         chosen = max(self.path_, key=lambda point: (point[2], point[0]))[0] if self.path_ else self.strength
         self.strength_ = float(chosen or 0.0)
-        self._keep(dictionary, labels, self._solve(dictionary, labels, self.strength_))
+        solution = fit_sparse(
+            dictionary, self._targets(labels), **self._problem(), strength=self.strength_, tol=self.tol
+        )
+        self._keep(dictionary, labels, solution)
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
@@ -216,18 +220,14 @@ class ConvexSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seen, judge = dictionary.take_rows(train), dictionary.take_rows(held)
         # Where no unit ever fires it is 0, and any strength keeps all weights at 0.
         largest = lambda_max(seen, self._targets(labels[train]), **self._problem()) or 1.0
-        path: list[tuple[float, Solution, float]] = []
-        for strength in largest * np.geomspace(1.0, 1e-3, self.strengths + 1)[1:]:
-            solution = self._solve(seen, labels[train], float(strength), start=path[-1][1] if path else None)
-            scores = _two_columns(exact_readout(solution)).scores(judge)
-            path.append((float(strength), solution, float((scores.argmax(axis=1) == labels[held]).mean())))
-        return path
+        strengths = largest * np.geomspace(1.0, 1e-3, self.strengths + 1)[1:]
+        solutions = fit_path(seen, self._targets(labels[train]), **self._problem(), strengths=strengths, tol=self.tol)
 
-    def _solve(
-        self, dictionary: Dictionary, labels: NDArray[np.intp], strength: float, *, start: Solution | None = None
-    ) -> Solution:
-        targets, problem = self._targets(labels), self._problem()
-        return fit_sparse(dictionary, targets, **problem, strength=strength, tol=self.tol, warm_start=start)
+        def right(solution: Solution) -> float:
+            scores = _two_columns(exact_readout(solution)).scores(judge)
+            return float((scores.argmax(axis=1) == labels[held]).mean())
+
+        return [(strength, solution, right(solution)) for strength, solution in solutions.items()]
 
     def _problem(self) -> dict[str, Any]:
         classes = {"classes": len(self.classes_)} if self.loss == "softmax" else {}

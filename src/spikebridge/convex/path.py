@@ -21,7 +21,7 @@ def fit_path(
     targets: NDArray[Any],
     loss: str | Loss = "logistic",
     penalty: str | Penalty = "l1",
-    strengths: int | Sequence[float] = 20,
+    strengths: int | Sequence[float] | NDArray[Any] = 20,
     intercept: bool = False,
     tol: float = 1e-6,
     *,
@@ -88,7 +88,7 @@ def _survivors(problem: Problem, last: Solution, previous: float, strength: floa
     return strong_rule(sizes, previous, strength)
 
 
-def _strengths(problem: Problem, strengths: int | Sequence[float], smallest: float) -> list[float]:
+def _strengths(problem: Problem, strengths: int | Sequence[float] | NDArray[Any], smallest: float) -> list[float]:
     if np.isscalar(strengths) and not isinstance(strengths, Integral):
         raise TypeError(f"fit_path expects strengths to be how many, or a list of them; got {strengths!r}.")
     if isinstance(strengths, (int, Integral)):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..convex import Dictionary, SpikeFeatures, fit_sparse, lambda_max, merge_rows, spike_dictionary
+from ..convex import Dictionary, SpikeFeatures, fit_path, lambda_max, merge_rows, spike_dictionary
 from ..convex.fit import Solution
 from ..data import Samples
 from .reconstruct_config import ReadoutConfig
@@ -95,18 +95,13 @@ def _solved(
     problem["sample_weight"] = merged.weights
     # Where no unit ever fires it is 0, and any strength keeps all weights at 0.
     largest = lambda_max(merged.dictionary, merged.targets, **problem) or 1.0
+    strengths = largest * np.geomspace(1.0, config.lowest, config.strengths)[1:]
+    solutions = fit_path(
+        merged.dictionary, merged.targets, **problem, strengths=strengths, tol=config.tol, max_time=config.max_time
+    )
     path: list[Point] = []
-    for share in np.geomspace(1.0, config.lowest, config.strengths)[1:]:
-        solution = fit_sparse(
-            merged.dictionary,
-            merged.targets,
-            **problem,
-            strength=float(share * largest),
-            tol=config.tol,
-            max_time=config.max_time,
-            warm_start=path[-1].solution if path else None,
-        )
+    for strength, solution in solutions.items():
         scores = judge.matvec(solution.weights) + solution.intercept
         right = float((scores.argmax(1) == judged).mean())
-        path.append(Point(strength=float(share * largest), share=float(share), solution=solution, validation=right))
+        path.append(Point(strength=strength, share=strength / largest, solution=solution, validation=right))
     return Head(path=tuple(path), chosen=max(path, key=lambda point: (point.validation, point.share)))
