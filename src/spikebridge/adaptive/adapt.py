@@ -89,13 +89,16 @@ def adapt(
         check_switch(name, value, known)
     check_switch("stem", stem, Stem)
     require_steps(time_steps, owner="adapt")
+    if batch is not None and not isinstance(batch, Tensor):
+        raise TypeError(f"adapt expects batch to be a tensor, as the network takes it; got {type(batch).__name__}.")
     neurons = neurons_to_adapt(model)
     replaced = _replaced_encoder(model, encoder)
     codes = [code for code in encoders_of(model) if code is not replaced]
     check_steps(model, time_steps, codes if encoder is None else [*codes, encoder])
     seen = None if batch is None else watch(model, batch)
     if seen is not None and batch is not None:
-        _check_seen(model, seen, time_steps, batch, makes_values=encoder is not None and replaced is None)
+        steps = time_steps if replaced is None else replaced.time_steps  # as the network is now
+        _check_seen(model, seen, steps, batch, makes_values=encoder is not None and replaced is None)
     shapes = _channels(neurons, seen, is_needed="channel" in (leak, gain))
     # What a copy holds in the place of what: deepcopy looks here before it copies.
     memo: dict[int, Any] = {}

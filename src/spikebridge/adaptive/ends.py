@@ -39,9 +39,9 @@ def parts_in_order(module: nn.Module) -> list[nn.Module]:
         return [module]
     if not any(isinstance(part, TimeAxis) for part in module.modules()):
         return []
-    if isinstance(module, SpikingNetwork):
+    if isinstance(module, SpikingNetwork) and type(module).forward is SpikingNetwork.forward:
         return parts_in_order(module.body)
-    if isinstance(module, nn.Sequential):
+    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
         return [part for child in module for part in parts_in_order(child)]
     return [module]
 

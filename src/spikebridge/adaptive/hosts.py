@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ..core.neuron import Neuron
 from ..core.shapes import at_least_float32
@@ -24,6 +25,8 @@ def reason_against(neuron: Neuron[Any]) -> str | None:
         return "no LIF, IF or AdaptiveLIF"
     if (changed := own_method(neuron)) is not None:
         return f"has a {changed} of its own, which is not that of {kind.__name__}"
+    if is_parametrized(neuron):
+        return "has settings that are computed from others, which would be lost"
     if isinstance(neuron.threshold, nn.Parameter):
         return "has a threshold that is learned, where AdaptiveLIF has a fixed one"
     if isinstance(neuron, IF) and neuron.rest:

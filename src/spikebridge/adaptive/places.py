@@ -82,6 +82,7 @@ class Places:
                 last as well; layers of their own for step 0 that are to be shared.
         """
         if not isinstance(encoder, Hybrid) or encoder.is_binary or encoder.rest is None:
+            self._require_one_stem(encoder)
             return
         first = end_of(self.model, "stem", self.order)
         if isinstance(first, HybridStem) and stem == "shared":
@@ -104,6 +105,16 @@ class Places:
             )
         rest = self._lowered(lifted)
         self.memo[id(lifted)] = _alike(HybridStem(copy.deepcopy(rest), rest), lifted)
+
+    def _require_one_stem(self, encoder: Encoder | None) -> None:
+        """Refuse another code for a network whose step 0 has layers of its own."""
+        own = [part for part in self.model.modules() if isinstance(part, HybridStem)]
+        if encoder is not None and own:
+            raise ValueError(
+                f"adapt was given {type(encoder).__name__}, which sends no numbers at step 0 alone; "
+                f"'{self._name(own[0])}' has layers of its own for them. Adapt the network it came from, or keep a "
+                f"Hybrid."
+            )
 
     def _lifted(self, found: nn.Module | None, end: End) -> OverTime:
         """The layers at one end, refused unless they are lifted over all steps at once."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import fx, nn
 
+from ..core.modes import in_mode
 from ..core.shapes import SpikeTrain
 from ..core.time import TimeAxis
 from .tracing import traced
+
+TOLERANCE = 1e-4
+"""Absolute and relative: rounding of float32 over many layers; a spike more or less is far beyond."""
 
 
 class InPieces(TimeAxis):
@@ -22,10 +27,13 @@ class InPieces(TimeAxis):
     Args:
         network: from trains to trains, such as the ``body`` of a ``SpikingNetwork``. Its forward has a graph
             (torch.fx), whose operations between the parts do to every step the same.
+        check: a train, on which the network step by step is held to the network at once, in eval mode. Without one,
+            an operation that mixes steps, such as a mean over them, goes unseen.
 
     Shapes:  train [time, batch, *unit] -> train [time, batch, *other], of any time.
     Raises:
-        ValueError: a forward that torch.fx cannot trace; pieces that run past the T of settings per step.
+        ValueError: a forward that torch.fx cannot trace; pieces that do not add up to the whole; pieces that run past
+            the T of settings per step.
         NotImplementedError: a part that takes whole trains only.
 
     >>> from spikebridge import LIF, OverTime, SpikingNetwork, Direct
@@ -38,10 +46,30 @@ class InPieces(TimeAxis):
     True
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, check: SpikeTrain | None = None) -> None:
         super().__init__()
         advice = "Resume its parts one by one: each has resume(piece, state)."
         self.graph = traced(network, owner="InPieces", advice=advice)
+        if check is not None:
+            self._require_whole(network, check)
+
+    def _require_whole(self, network: nn.Module, train: SpikeTrain) -> None:
+        sent, state = [], None
+        with torch.no_grad(), in_mode(network, training=False):
+            whole = network(train)
+            for piece in torch.split(train, 1):
+                step, state = self.resume(piece, state)
+                sent.append(step)
+        found = torch.cat(sent)
+        if found.shape != whole.shape or not torch.allclose(found, whole, rtol=TOLERANCE, atol=TOLERANCE):
+            apart = f"shapes {tuple(found.shape)} and {tuple(whole.shape)}"
+            if found.shape == whole.shape:
+                apart = f"a difference of {(found - whole).abs().max().item():.2g}"
+            raise ValueError(
+                f"InPieces expects a network whose operations between its parts do to every step the same; steps one "
+                f"by one and {type(network).__name__} at once give {apart}. What mixes steps (a mean or sum over them, "
+                f"a norm without OverTime, torch.nn.GRU) has no pieces."
+            )
 
     def forward(self, train: SpikeTrain) -> SpikeTrain:
         self.check_train(train)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ..core.encoder import Encoder
-from .heads import evaluating
+from ..core.modes import in_mode
 from .snapping import OnGrid
 from .witnesses import NeuronFactory, gaussian_witness, slow_lif
 
@@ -50,7 +51,7 @@ def critical_scaling(
     Source:  Beggs & Plenz, J. Neurosci. 2003 (branching ratio); for witnesses, the tuned reservoirs in the code of
         arXiv 2605.08022, which search leak, threshold and input scale instead.
     """
-    with evaluating(encoder):
+    with torch.no_grad(), in_mode(encoder, training=False):
         train = encoder(values).flatten(2)
     if rate is None and not encoder.is_binary:
         raise ValueError("critical_scaling expects a rate where the encoder's train is analog, such as rate=0.1.")

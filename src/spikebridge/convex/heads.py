@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from ..core.modes import in_mode
 
 Reset = Callable[[nn.Module], object]
 """What is called on a network that keeps its state in itself, before every batch."""
@@ -261,19 +262,6 @@ def logits_of(answer: Any) -> Tensor:
     )
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradient; every module's own mode comes back."""
-    modes = {part: part.training for part in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-
-
 def _watched(
     model: nn.Module, layers: dict[str, nn.Linear], values: Any, *, reset: Reset | None
 ) -> tuple[Any, dict[str, list[Tensor]]]:
@@ -299,7 +287,7 @@ def _watched(
 def _answered(model: nn.Module, values: Any, *, reset: Reset | None) -> Any:
     place = next(model.parameters()).device
     devices = {tensor.device for tensor in model.parameters() if tensor.device.type == "cuda"}
-    with evaluating(model), torch.random.fork_rng(devices=devices):
+    with torch.no_grad(), in_mode(model, training=False), torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
         if reset is not None:
             reset(model)

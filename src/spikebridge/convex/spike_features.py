@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from ..blocks import SpikingNetwork
 from ..core.encoder import Encoder
+from ..core.modes import in_mode
 from ..core.neuron import Neuron, run
 from .bits import BitDictionary, require_binary
 from .columns import Dictionary
 from .dense import DenseDictionary
 from .features import Feature, Spike, Trace
-from .heads import evaluating
 from .packing import pack
 
 CURRENTS = 1 << 23
@@ -143,7 +143,7 @@ def spike_dictionary(features: SpikeFeatures, values: Tensor, *, batch_size: int
     """
     if len(values) == 0:
         raise ValueError("spike_dictionary expects at least one sample; got none.")
-    with evaluating(features):
+    with torch.no_grad(), in_mode(features, training=False):
         first = features.trace(values[:1])
         size = batch_size or max(64, CURRENTS // first.train.numel() // 64 * 64)
         blocks = (features(batch).detach().cpu().numpy() for batch in torch.split(values, size))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.torch_version import TorchVersion
 from torch.utils.checkpoint import checkpoint
 
-from .shapes import Current, Spikes, SpikeTrain, along_channels, at_least_float32
+from .shapes import ChannelsError, Current, Spikes, SpikeTrain, along_channels, at_least_float32
 from .time import TimeAxis
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
@@ -58,6 +58,12 @@ class Neuron(TimeAxis, ABC, Generic[State]):
     def forward(self, currents: SpikeTrain) -> SpikeTrain:
         """Run over a whole train from the initial state; the leading axis must be the declared T."""
         self.check_train(currents)
+        try:
+            return self._whole_train(currents)
+        except ChannelsError as error:
+            raise ValueError(f"{self._name()}: {error}") from None
+
+    def _whole_train(self, currents: SpikeTrain) -> SpikeTrain:
         is_short = len(currents) <= UNROLLED
         if is_short and torch.compiler.is_dynamo_compiling() and not _is_exporting() and torch.is_grad_enabled():
             train: SpikeTrain = checkpoint(self._whole, currents, use_reentrant=False)

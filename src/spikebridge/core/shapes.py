@@ -21,6 +21,10 @@ Spikes: TypeAlias = Tensor
 SpikeTrain: TypeAlias = Tensor
 
 
+class ChannelsError(ValueError):
+    """A setting per channel beside a step of other channels; the neuron adds its name."""
+
+
 def along_channels(setting: Tensor, like: Tensor) -> Tensor:
     """Shape a neuron's setting so that it broadcasts over one step ``[batch, channel, *rest]``.
 
@@ -40,7 +44,7 @@ def along_channels(setting: Tensor, like: Tensor) -> Tensor:
     sizes = zip(setting.shape, like.shape[1:], strict=False)
     if setting.ndim == like.ndim - 1 and setting.ndim >= 2 and all(size in (1, unit) for size, unit in sizes):
         return setting
-    raise ValueError(
+    raise ChannelsError(
         f"A per-channel setting of shape {tuple(setting.shape)} does not fit a step of shape {tuple(like.shape)} "
         f"[batch, channel, *rest]. Pass a float, one number per channel, or a tensor of the rank of one unit."
     )

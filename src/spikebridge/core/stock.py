@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+import inspect
+
 from torch import nn
 
-_EQUATION = ("forward", "resume", "layers", "initial_state", "step", "spike_value", "decay", "settings_at")
+_SETS_UP = ("__init__", "__setstate__", "__getstate__", "__deepcopy__", "__repr__", "__str__", "extra_repr")
 _KNOWN = ("torch.nn.", f"{__name__.partition('.')[0]}.")
 
 
 def own_method(module: nn.Module, *names: str) -> str | None:
     """What a class outside of PyTorch and this library has written anew of what says what a module computes.
 
-    A subclass that only sets things up has nothing of its own. What has may compute anything, so that nothing else can
-    take its place.
+    A subclass that only sets things up, or has methods that nothing here knows, has nothing of its own. What has may
+    compute anything, so that nothing else can take its place; so may a method that was put on the module itself.
 
     Args:
         module: any.
-        names: which to look at; without any, forward, resume, and all that a neuron is made of.
+        names: which to look at; without any, all that its known classes have, but what sets them up.
 
     Returns:
         The first of these names; None where there is none.
     """
-    for name in names or _EQUATION:
-        writer = next((kind for kind in type(module).__mro__ if name in vars(kind)), None)
-        if writer is not None and not writer.__module__.startswith(_KNOWN):
+    kinds = type(module).__mro__
+    others = [kind for kind in kinds if not _is_known(kind)]
+    rewritten = [name for kind in others for name, what in vars(kind).items() if _computes(what)]
+    patched = [name for name, what in vars(module).items() if inspect.isroutine(what)]
+    for name in names or (*rewritten, *patched):
+        writers = [kind for kind in kinds if name in vars(kind)]
+        is_theirs = any(map(_is_known, writers)) and name not in _SETS_UP
+        if is_theirs and (name in patched or not _is_known(writers[0])):
             return name
     return None
+
+
+def _is_known(kind: type) -> bool:
+    return kind is not object and kind.__module__.startswith(_KNOWN)
+
+
+def _computes(what: object) -> bool:
+    return inspect.isroutine(what) or isinstance(what, (property, staticmethod, classmethod))
 
 
 def has_hooks(module: nn.Module) -> bool:

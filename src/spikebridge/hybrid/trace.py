@@ -6,8 +6,7 @@ import inspect
 import operator
 import os
 import traceback
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from ..core.modes import in_mode
 from .activations import ACTIVATION_TYPES, activations_in
 
 _FOREIGN = tuple(f"{folder}{os.sep}" for folder in (Path(torch.__file__).parent, Path(__file__).parents[1]))
@@ -138,19 +138,6 @@ def _is_without_activation(module: nn.Module) -> bool:
 def _graph(module: nn.Module, leaves: Collection[nn.Module], *, training: bool) -> fx.Graph:
     with in_mode(module, training=training):
         return _Tracer(leaves).trace(module)
-
-
-@contextmanager
-def in_mode(module: nn.Module, *, training: bool) -> Iterator[None]:
-    """The module and all in it in one mode, and afterwards each in its own."""
-    modes = {part: part.training for part in module.modules()}
-    for part in modes:
-        part.training = training
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
 
 
 def _refusal(module: nn.Module, name: str, reason: str) -> ValueError:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core.encoder import Encoder
+from ..core.modes import in_mode
 from ..core.shapes import Value
 from ..measure.costs import EnergyCosts
-from ..measure.forward import in_eval_mode
 from ..measure.operations import count_operations
 from .coded import CodedLayer, fan_out, is_shifting
 from .fitted import KEPT, Code, Seen, fitted_range, made
@@ -166,7 +166,7 @@ class Trial:
 
     def _scores(self, network: nn.Module) -> tuple[float, float]:
         right, loss = 0.0, 0.0
-        with torch.no_grad(), in_eval_mode(network), _same_draws():
+        with torch.no_grad(), in_mode(network, training=False), _same_draws():
             for values, labels in self.batches:
                 scores = network(values)
                 right += (scores.argmax(1) == labels).sum().item()
@@ -193,7 +193,7 @@ class Trial:
 
     def _check_scores(self) -> None:
         """Run all data once; refuse scores that cannot be compared with the labels."""
-        with torch.no_grad(), in_eval_mode(self.network):
+        with torch.no_grad(), in_mode(self.network, training=False):
             for values, labels in self.batches:
                 scores = self.network(values)
                 if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(labels):

@@ -14,9 +14,10 @@ from torch.utils._pytree import tree_map
 
 from ..blocks.hybrid import HybridBlock
 from ..core.encoder import Encoder
+from ..core.modes import in_mode
 from ..core.shapes import SpikeTrain, Value
 from ..core.time import fold, unfold
-from .trace import in_mode, location
+from .trace import location
 from .twin import Driven, SpikingTwin
 
 RATE = 0.2

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from ..core.modes import in_mode
 from ..core.time import require_steps
-
-
-@contextmanager
-def in_eval_mode(network: nn.Module) -> Iterator[None]:
-    """Every module in eval mode, and afterwards as it was."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def run_once(network: nn.Module, values: Tensor, *, time_steps: int | None, owner: str) -> None:
     """Call the network, with ``time_steps`` if its T is a dial."""
     if time_steps is not None:
         require_steps(time_steps, owner=owner)
-    with torch.no_grad(), in_eval_mode(network):
+    with torch.no_grad(), in_mode(network, training=False):
         if time_steps is not None and takes_steps(network):
             network(values, time_steps=time_steps)
         else:
