@@ -256,7 +256,7 @@ def main() -> None:
     epochs = options.epochs or base.epochs
     options.file.touch()
     is_crossed = options.experiment == "events"
-    values, labels = everything(base) if is_crossed else (torch.empty(0), torch.empty(0))
+    of_time: dict[int, tuple[Tensor, Tensor]] = {}
     cells = list(EXPERIMENTS[options.experiment]())[: options.first]
     for seed, cell, fold in itertools.product(options.seeds, cells, range(options.folds if is_crossed else 1)):
         key = {"experiment": options.experiment, "data": options.data, "cell": cell, "seed": seed, "epochs": epochs}
@@ -268,9 +268,13 @@ def main() -> None:
             continue
         if known:
             found = known[-1]
+        elif is_crossed:
+            if config.model.time_steps not in of_time:
+                of_time = {config.model.time_steps: everything(config)}
+            found = one_fold(config, *of_time[config.model.time_steps], fold=fold, folds=options.folds)
         else:
-            found = one_fold(config, values, labels, fold=fold, folds=options.folds) if is_crossed else one_run(config)
-            found["environment"] = environment()
+            found = one_run(config)
+        found.setdefault("environment", environment())
         print(key, {name: found[name] for name in ("validation", "test", "train_s") if name in found}, flush=True)
         with options.file.open("a") as file:
             file.write(json.dumps({**found, **key}) + "\n")
