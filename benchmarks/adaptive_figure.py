@@ -24,7 +24,7 @@ from spikebridge.report.style import COLOURS, SETTINGS
 FILE = Path(__file__).parent.parent / "docs" / "images" / "adaptive.png"
 CODES = {"direct": DIRECT, "latency": LATENCY, "hybrid": HYBRID}
 SETS = {
-    "fashion-mnist": "Fashion-MNIST\nspiking CNN",
+    "fashion-mnist": "Fashion-MNIST\nSEW ResNet, three blocks",
     "cifar-10-resnet": "CIFAR-10\nSEW ResNet-18, narrow",
     "cifar-10-spikformer": "CIFAR-10\nSpikformer-2-256",
 }
