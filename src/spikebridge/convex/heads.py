@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,10 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..core.modes import in_mode
-
-Reset = Callable[[nn.Module], object]
-"""What is called on a network that keeps its state in itself, before every batch."""
+from .answers import Reset, answer_of, logits_of, pairs, watched
 
 TOLERANCE, ROUNDINGS = 1e-4, 8.0
 """Largest difference between a network's answer and that of its head, relative to the largest logit: this, or so many
@@ -90,10 +87,10 @@ def find_head(model: nn.Module, batches: Iterable[Any], *, name: str | None = No
     Raises:  ValueError: no batch, no linear layer, or none of this name; weights that are computed from others; an
         answer that is not finite, or not linear in what arrives; a network that keeps a state from batch to batch.
     """
-    watched = _linear_layers(model, name)
+    candidates = _linear_layers(model, name)
     found, left = "", list[Head]()
     for values, _ in pairs(batches):
-        answer, calls = _watched(model, watched, values, reset=reset)
+        answer, calls = watched(model, candidates, values, reset=reset)
         logits = logits_of(answer)
         if not logits.isfinite().all():
             raise ValueError(f"The answers of {type(model).__name__} are not all finite; see its own training first.")
@@ -102,11 +99,11 @@ def find_head(model: nn.Module, batches: Iterable[Any], *, name: str | None = No
             if not calls:
                 raise ValueError("polish expects the network's forward to call its linear layers; none was called.")
             found = name or next(reversed(calls))
-            _require_own_weights(found, watched[found])
-            left = [head for head, _ in _readings(found, watched[found], calls[found], len(logits))]
+            _require_own_weights(found, candidates[found])
+            left = [head for head, _ in _readings(found, candidates[found], calls[found], len(logits))]
         fits = [
             head._replace(steps=0)
-            for head, features in _readings(found, watched[found], calls[found], len(logits))
+            for head, features in _readings(found, candidates[found], calls[found], len(logits))
             if _is_same(head.answers(features), logits)
         ]
         left = [head for head in left if head._replace(steps=0) in fits]
@@ -119,23 +116,6 @@ def find_head(model: nn.Module, batches: Iterable[Any], *, name: str | None = No
             f"softmax), or name another layer with head=."
         )
     return left[0]
-
-
-def pairs(batches: Iterable[Any]) -> Iterator[tuple[Any, Tensor]]:
-    """(values, targets) of every batch that has samples.
-
-    Raises:  ValueError: no batch, or batches without targets.
-    """
-    is_empty = True
-    for batch in batches:
-        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
-            raise ValueError(f"polish expects batches (values, targets); got {type(batch).__name__}.")
-        targets = torch.as_tensor(batch[1]).cpu()
-        if targets.ndim == 0 or len(targets):
-            is_empty = False
-            yield batch[0], targets
-    if is_empty:
-        raise ValueError("polish expects at least one batch (values, targets); the loader yields nothing.")
 
 
 def _linear_layers(model: nn.Module, name: str | None) -> dict[str, nn.Linear]:
@@ -188,7 +168,7 @@ def see(model: nn.Module, head: Head, batches: Iterable[Any], *, reset: Reset | 
     answers: list[Tensor] = []
     targets: list[Tensor] = []
     for values, wanted in pairs(batches):
-        answer, calls = _watched(model, {head.name: head.layer}, values, reset=reset)
+        answer, calls = watched(model, {head.name: head.layer}, values, reset=reset)
         logits = logits_of(answer)
         arrived = _reduced(calls.get(head.name, []), head, len(logits))
         if not arrived.isfinite().all():
@@ -227,74 +207,12 @@ def answers_as(
     """Whether another network answers f W + b on every batch, f being what arrives at the head of the first."""
     weight, intercept = map(torch.from_numpy, head.rounded(*weights))
     for values, _ in pairs(batches):
-        answer, calls = _watched(model, {head.name: head.layer}, values, reset=reset)
+        answer, calls = watched(model, {head.name: head.layer}, values, reset=reset)
         features = _reduced(calls[head.name], head, len(logits_of(answer)))
         found = answer_of(other, values, reset=reset)
         if not _is_same(features.cpu().double() @ weight + intercept, found.cpu()):
             return False
     return True
-
-
-def share_right(model: nn.Module, batches: Iterable[Any], *, reset: Reset | None = None) -> float:
-    """Accuracy of a network as it is."""
-    found = [(answer_of(model, values, reset=reset).argmax(1).cpu() == targets) for values, targets in pairs(batches)]
-    return torch.cat(found).double().mean().item()
-
-
-def answer_of(model: nn.Module, values: Any, *, reset: Reset | None = None) -> Tensor:
-    """Logits in eval mode, with values moved to where the network is; codes that draw draw alike every time."""
-    return logits_of(_answered(model, values, reset=reset))
-
-
-def logits_of(answer: Any) -> Tensor:
-    """[batch, classes]; a train of answers counts as its mean.
-
-    Raises:  ValueError: anything else.
-    """
-    if isinstance(answer, Tensor) and answer.ndim == 3:
-        return answer.mean(0)
-    if isinstance(answer, Tensor) and answer.ndim == 2:
-        return answer
-    got = f"shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
-    raise ValueError(
-        f"polish expects a network whose answer is [batch, classes] or [time, batch, classes]; got {got}. Wrap it in a "
-        f"module that returns the logits."
-    )
-
-
-def _watched(
-    model: nn.Module, layers: dict[str, nn.Linear], values: Any, *, reset: Reset | None
-) -> tuple[Any, dict[str, list[Tensor]]]:
-    """The answer, and what arrived at each layer, in the order of their last calls."""
-    calls: dict[str, list[Tensor]] = {}
-
-    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], dict[str, Tensor]], None]:
-        def hook(_: nn.Module, arrived: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
-            (values,) = (*arrived, *named.values())
-            calls[name] = [*calls.pop(name, []), values.detach()]
-
-        return hook
-
-    hooks = [layer.register_forward_pre_hook(keep(name), with_kwargs=True) for name, layer in layers.items()]
-    try:
-        answer = _answered(model, values, reset=reset)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return answer, calls
-
-
-def _answered(model: nn.Module, values: Any, *, reset: Reset | None) -> Any:
-    place = next(model.parameters()).device
-    devices = {tensor.device for tensor in model.parameters() if tensor.device.type == "cuda"}
-    with torch.no_grad(), in_mode(model, training=False), torch.random.fork_rng(devices=devices):
-        torch.manual_seed(0)
-        if reset is not None:
-            reset(model)
-        answer = model(values.to(place) if isinstance(values, Tensor) else values)
-        if reset is not None:
-            reset(model)
-    return answer
 
 
 def _readings(name: str, layer: nn.Linear, calls: list[Tensor], batch: int) -> Iterator[tuple[Head, Tensor]]:

@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from .answers import Reset, pairs, share_right
 from .certificate import Certificate, certify
 from .dictionary import Dictionary, as_dictionary
 from .fit import fit_sparse, lambda_max
-from .heads import Head, Reset, Seen, answers_as, find_head, pairs, see, share_right
+from .heads import Head, Seen, answers_as, find_head, see
 from .polished import Polished, PolishedHead, Weights
 from .shrink import picking, shrunk, with_head
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .heads import Reset, answer_of
+from .answers import Reset, answer_of
 
 
 class Picked(nn.Module):

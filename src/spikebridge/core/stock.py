@@ -6,7 +6,7 @@ import inspect
 
 from torch import nn
 
-_SETS_UP = ("__init__", "__setstate__", "__getstate__", "__deepcopy__", "__repr__", "__str__", "extra_repr")
+_SETS_UP = {*vars(nn.Module), "__deepcopy__", "__str__", "reset_parameters"} - {"forward", "__call__"}
 _KNOWN = ("torch.nn.", f"{__name__.partition('.')[0]}.")
 
 
