@@ -8,6 +8,7 @@ from typing import Literal
 from torch import nn
 
 from ..blocks.spiking import SpikingNetwork
+from ..core.stock import own_method
 from ..core.time import TimeAxis
 
 End = Literal["stem", "readout"]
@@ -39,9 +40,11 @@ def parts_in_order(module: nn.Module) -> list[nn.Module]:
         return [module]
     if not any(isinstance(part, TimeAxis) for part in module.modules()):
         return []
-    if isinstance(module, SpikingNetwork) and type(module).forward is SpikingNetwork.forward:
+    if own_method(module, "forward"):
+        return [module]
+    if isinstance(module, SpikingNetwork):
         return parts_in_order(module.body)
-    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+    if isinstance(module, nn.Sequential):
         return [part for child in module for part in parts_in_order(child)]
     return [module]
 

@@ -23,20 +23,23 @@ def own_method(module: nn.Module, *names: str) -> str | None:
     Returns:
         The first of these names; None where there is none.
     """
-    kinds = type(module).__mro__
-    others = [kind for kind in kinds if not _is_known(kind)]
-    rewritten = [name for kind in others for name, what in vars(kind).items() if _computes(what)]
-    patched = [name for name, what in vars(module).items() if inspect.isroutine(what)]
-    for name in names or (*rewritten, *patched):
-        writers = [kind for kind in kinds if name in vars(kind)]
-        is_theirs = any(map(_is_known, writers)) and name not in _SETS_UP
-        if is_theirs and (name in patched or not _is_known(writers[0])):
+    held = getattr(module, "__dict__", {})
+    for name in names or _equation(type(module)):
+        writer = next((kind for kind in type(module).__mro__ if name in vars(kind)), None)
+        if inspect.isroutine(held.get(name)) or (writer is not None and not _is_known(writer)):
             return name
     return None
 
 
+def _equation(kind: type) -> tuple[str, ...]:
+    """What the known classes of a class compute with, by name."""
+    known = [each for each in kind.__mro__ if _is_known(each)]
+    names = [name for each in known for name, what in vars(each).items() if _computes(what)]
+    return tuple(name for name in dict.fromkeys(names) if name not in _SETS_UP)
+
+
 def _is_known(kind: type) -> bool:
-    return kind is not object and kind.__module__.startswith(_KNOWN)
+    return kind.__module__.startswith(_KNOWN)
 
 
 def _computes(what: object) -> bool:

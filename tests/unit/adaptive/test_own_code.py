@@ -23,6 +23,7 @@ from spikebridge import (
     StepReadout,
 )
 from spikebridge.adaptive import adapt, fold_adaptive
+from spikebridge.core.stock import own_method
 
 STEPS, CLOSE = 4, 1e-5
 
@@ -253,3 +254,9 @@ def test_channels_that_do_not_match_name_the_layer(settings: dict[str, Any]) -> 
     network = SpikingNetwork(body, encoder=Direct(time_steps=STEPS))
     with pytest.raises(ValueError, match=r"LIF '1': A per-channel setting of shape \(7,\) does not fit a step"):
         network(torch.rand(5, 6))
+
+
+def test_a_function_is_its_own_equation() -> None:
+    assert own_method(lambda values: values, "__call__") == "__call__"  # type: ignore[arg-type]
+    assert own_method(LIF()) is None and own_method(LIF(), "forward") is None
+    assert own_method(patched(), "step") == "step"
